@@ -1,0 +1,98 @@
+namespace Tcpcrypt;
+
+/// <summary>A connection's variables at one instant. Times are <see cref="TimeSpan.Zero"/> and counts 0 where nothing was measured yet.</summary>
+public sealed record TcpInfo
+{
+    /// <summary>The smoothed round-trip time (RFC 6298).</summary>
+    public TimeSpan SmoothedRtt { get; init; }
+
+    /// <summary>The round-trip time's variation (RFC 6298).</summary>
+    public TimeSpan RttVariation { get; init; }
+
+    /// <summary>The least round-trip time seen.</summary>
+    public TimeSpan MinRtt { get; init; }
+
+    /// <summary>The retransmission time-out, back-off included.</summary>
+    public TimeSpan RetransmissionTimeout { get; init; }
+
+    /// <summary>Payload octets per segment, options already subtracted.</summary>
+    public int SendMss { get; init; }
+
+    /// <summary>The peer's MSS option, or 536 without one.</summary>
+    public int PeerMss { get; init; }
+
+    /// <summary>The MSS that was announced.</summary>
+    public int AdvertisedMss { get; init; }
+
+    /// <summary>The path MTU in use, in octets.</summary>
+    public int PathMtu { get; init; }
+
+    /// <summary>The congestion window, in octets.</summary>
+    public long CongestionWindow { get; init; }
+
+    /// <summary>The slow-start threshold, in octets; <see cref="long.MaxValue"/> before the first loss.</summary>
+    public long SlowStartThreshold { get; init; }
+
+    /// <summary>The window the peer offers, scaled, in octets.</summary>
+    public long PeerWindow { get; init; }
+
+    /// <summary>The window announced to the peer, in octets.</summary>
+    public long ReceiveWindow { get; init; }
+
+    /// <summary>True when window scaling is in use.</summary>
+    public bool WindowScaling { get; init; }
+
+    /// <summary>The peer's window shift count.</summary>
+    public int PeerWindowScale { get; init; }
+
+    /// <summary>True when timestamps are in use.</summary>
+    public bool Timestamps { get; init; }
+
+    /// <summary>True when selective acknowledgments are in use.</summary>
+    public bool SelectiveAcknowledgments { get; init; }
+
+    /// <summary>True when ECN is in use.</summary>
+    public bool ExplicitCongestionNotification { get; init; }
+
+    /// <summary>Payload octets sent for the first time.</summary>
+    public long BytesSent { get; init; }
+
+    /// <summary>Payload octets acknowledged.</summary>
+    public long BytesAcknowledged { get; init; }
+
+    /// <summary>Payload octets received in order.</summary>
+    public long BytesReceived { get; init; }
+
+    /// <summary>Payload octets sent again.</summary>
+    public long BytesRetransmitted { get; init; }
+
+    /// <summary>Segments sent (super-segments counted by what goes on the wire).</summary>
+    public long SegmentsSent { get; init; }
+
+    /// <summary>Segments received.</summary>
+    public long SegmentsReceived { get; init; }
+
+    /// <summary>Retransmissions.</summary>
+    public long Retransmissions { get; init; }
+
+    /// <summary>Retransmission time-outs.</summary>
+    public long Timeouts { get; init; }
+
+    /// <summary>Consecutive time-outs without progress.</summary>
+    public int Backoff { get; init; }
+
+    /// <summary>Octets sent and not acknowledged (FlightSize).</summary>
+    public long Unacknowledged { get; init; }
+
+    /// <summary>Octets queued and not yet sent.</summary>
+    public long Unsent { get; init; }
+
+    /// <summary>Octets received and not yet read.</summary>
+    public long Readable { get; init; }
+
+    /// <summary>Octets held out of order.</summary>
+    public long OutOfOrder { get; init; }
+
+    /// <summary>"open", "recovery" (fast recovery) or "loss" (after a time-out).</summary>
+    public string RecoveryState { get; init; } = "open";
+}

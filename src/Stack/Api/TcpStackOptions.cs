@@ -1,0 +1,86 @@
+namespace Tcpcrypt;
+
+/// <summary>How a sender decides on its congestion window.</summary>
+public enum CongestionControl
+{
+    /// <summary>Slow start, congestion avoidance, fast retransmit and NewReno recovery (RFC 5681, RFC 6582).</summary>
+    NewReno,
+}
+
+/// <summary>TCP settings of a stack; the defaults suit hosts and servers on ordinary networks.</summary>
+public sealed class TcpStackOptions
+{
+    /// <summary>Offer and accept window scaling (RFC 7323 §2).</summary>
+    public bool WindowScaling { get; set; } = true;
+
+    /// <summary>Offer and accept timestamps (RFC 7323 §3).</summary>
+    public bool Timestamps { get; set; } = true;
+
+    /// <summary>Offer and accept selective acknowledgments (RFC 2018); blocks are sent for what is held out of order.</summary>
+    public bool SelectiveAcknowledgments { get; set; } = true;
+
+    /// <summary>Negotiate explicit congestion notification (RFC 3168) when the peer asks for it.</summary>
+    public bool ExplicitCongestionNotification { get; set; }
+
+    /// <summary>The congestion control of new connections.</summary>
+    public CongestionControl CongestionControl { get; set; } = CongestionControl.NewReno;
+
+    /// <summary>The initial congestion window in segments (RFC 6928): 1 to 100.</summary>
+    public int InitialWindowSegments { get; set; } = 10;
+
+    /// <summary>The receive buffer of new connections, in octets: 1 to 1 GiB. It bounds the window announced.</summary>
+    public int ReceiveBufferSize { get; set; } = 1024 * 1024;
+
+    /// <summary>The send buffer of new connections, in octets: 1 to 1 GiB.</summary>
+    public int SendBufferSize { get; set; } = 1024 * 1024;
+
+    /// <summary>How long an ACK may wait for another segment or for data to ride on (RFC 9293 MUST-40: below 0.5 s). Zero switches delaying off.</summary>
+    public TimeSpan DelayedAck { get; set; } = TimeSpan.FromMilliseconds(40);
+
+    /// <summary>The retransmission time-out before the first measurement (RFC 6298 §2.1).</summary>
+    public TimeSpan InitialRto { get; set; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>The least retransmission time-out. Deviation from RFC 6298 §2.4 (1 s): 200 ms as Linux does, since modern delayed ACKs stay below it.</summary>
+    public TimeSpan MinRto { get; set; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>The greatest retransmission time-out (RFC 6298 §2.5: at least 60 s).</summary>
+    public TimeSpan MaxRto { get; set; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>R1: retransmissions of one segment after which the application gets a notice (RFC 9293 SHLD-10: at least 3).</summary>
+    public int R1Retransmissions { get; set; } = 3;
+
+    /// <summary>R2: retransmissions of one segment after which the connection is given up (15 is about 15 minutes, SHLD-11). A user time-out goes before it.</summary>
+    public int R2Retransmissions { get; set; } = 15;
+
+    /// <summary>R2 for a SYN of ours (RFC 9293 MUST-23: at least 3 minutes).</summary>
+    public TimeSpan SynTimeout { get; set; } = TimeSpan.FromSeconds(180);
+
+    /// <summary>How often a SYN,ACK is repeated before a half-open connection is forgotten.</summary>
+    public int SynAckRetransmissions { get; set; } = 5;
+
+    /// <summary>2 MSL. Deviation from RFC 9293 MUST-13 (4 minutes): 60 s, as all modern hosts.</summary>
+    public TimeSpan TimeWait { get; set; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long a connection that the application has closed may wait in FIN-WAIT-2 for the peer's FIN.</summary>
+    public TimeSpan FinWait2Timeout { get; set; } = TimeSpan.FromSeconds(60);
+
+    /// <summary>Half-open connections that all listeners together may hold.</summary>
+    public int SynCacheSize { get; set; } = 4096;
+
+    /// <summary>Connections in TIME-WAIT that are remembered; the oldest gives way.</summary>
+    public int TimeWaitLimit { get; set; } = 65_536;
+
+    /// <summary>Connections that may exist at once.</summary>
+    public int ConnectionLimit { get; set; } = 1_000_000;
+
+    /// <summary>Challenge ACKs per second for the whole stack (RFC 5961 §7), randomised against side channels (CVE-2016-5696).</summary>
+    public int ChallengeAcksPerSecond { get; set; } = 1000;
+
+    /// <summary>The first port for outgoing connections (RFC 6056).</summary>
+    public int EphemeralPortFirst { get; set; } = 32_768;
+
+    /// <summary>The last port for outgoing connections.</summary>
+    public int EphemeralPortLast { get; set; } = 60_999;
+
+    internal TcpStackOptions Copy() => (TcpStackOptions)MemberwiseClone();
+}
