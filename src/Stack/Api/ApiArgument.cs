@@ -55,4 +55,14 @@ internal static class ApiArgument
             throw new ArgumentOutOfRangeException(property, value, $"{property} is a number from {least} to {most}.");
         }
     }
+
+    public static void KeepAlive(TcpKeepAlive? value, string property)
+    {
+        if (value is not null)
+        {
+            Positive(value.Idle, property + "." + nameof(value.Idle));
+            Positive(value.Interval, property + "." + nameof(value.Interval));
+            InRange(value.Count, 1, 255, property + "." + nameof(value.Count));
+        }
+    }
 }

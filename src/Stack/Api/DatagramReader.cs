@@ -29,41 +29,10 @@ internal sealed class DatagramReader<TResult>
         _source = source;
     }
 
-    public ValueTask<TResult> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken)
-    {
-        if (cancellationToken.IsCancellationRequested)
-        {
-            return ValueTask.FromCanceled<TResult>(cancellationToken);
-        }
+    public ValueTask<TResult> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken) => StartAsync(buffer, isWait: false, cancellationToken);
 
-        if (Volatile.Read(ref _closed) is { } closed)
-        {
-            return ValueTask.FromException<TResult>(closed());
-        }
-
-        // Whoever waits already comes first.
-        if (_waiters.Count == 0 && _source.TryTake(buffer.Span, out TResult result, out Exception? error))
-        {
-            return error is null ? new ValueTask<TResult>(result) : ValueTask.FromException<TResult>(error);
-        }
-
-        Waiter waiter = Interlocked.Exchange(ref _spare, null) ?? new Waiter(this);
-        waiter.Prepare(buffer, cancellationToken);
-        ValueTask<TResult> task = waiter.Task;
-        if (!TryEnqueue(waiter, isFirst: false, out Exception? refused))
-        {
-            waiter.Recycle();
-            return ValueTask.FromException<TResult>(refused);
-        }
-
-        // A datagram may have come between the look and the enqueueing; its event found nobody waiting.
-        if (_source.HasNews)
-        {
-            Wake(onPool: true);
-        }
-
-        return task;
-    }
+    /// <summary>Waits until there is probably something to take, without holding a buffer. The result says nothing.</summary>
+    public ValueTask<TResult> WaitAsync(CancellationToken cancellationToken) => StartAsync(default, isWait: true, cancellationToken);
 
     /// <summary>There is news: lets the first waiting call look. It wakes the next one when there is more.</summary>
     public void Wake(bool onPool)
@@ -112,6 +81,54 @@ internal sealed class DatagramReader<TResult>
         }
     }
 
+    private ValueTask<TResult> StartAsync(Memory<byte> buffer, bool isWait, CancellationToken cancellationToken)
+    {
+        if (cancellationToken.IsCancellationRequested)
+        {
+            return ValueTask.FromCanceled<TResult>(cancellationToken);
+        }
+
+        if (Volatile.Read(ref _closed) is { } closed)
+        {
+            return ValueTask.FromException<TResult>(closed());
+        }
+
+        // Whoever waits already comes first.
+        if (_waiters.Count == 0 && TryFinish(buffer.Span, isWait, out TResult result, out Exception? error))
+        {
+            return error is null ? new ValueTask<TResult>(result) : ValueTask.FromException<TResult>(error);
+        }
+
+        Waiter waiter = Interlocked.Exchange(ref _spare, null) ?? new Waiter(this);
+        waiter.Prepare(buffer, isWait, cancellationToken);
+        ValueTask<TResult> task = waiter.Task;
+        if (!TryEnqueue(waiter, isFirst: false, out Exception? refused))
+        {
+            waiter.Recycle();
+            return ValueTask.FromException<TResult>(refused);
+        }
+
+        // A datagram may have come between the look and the enqueueing; its event found nobody waiting.
+        if (_source.HasNews)
+        {
+            Wake(onPool: true);
+        }
+
+        return task;
+    }
+
+    private bool TryFinish(Span<byte> buffer, bool isWait, out TResult result, out Exception? error)
+    {
+        if (isWait)
+        {
+            result = default!;
+            error = null;
+            return _source.HasNews;
+        }
+
+        return _source.TryTake(buffer, out result, out error);
+    }
+
     private bool TryEnqueue(Waiter waiter, bool isFirst, [System.Diagnostics.CodeAnalysis.NotNullWhen(false)] out Exception? refused)
     {
         lock (_lock)
@@ -157,6 +174,7 @@ internal sealed class DatagramReader<TResult>
         private ManualResetValueTaskSourceCore<TResult> _completion;
         private CancellationTokenRegistration _registration;
         private Memory<byte> _buffer;
+        private bool _isWait;
 
         public Waiter(DatagramReader<TResult> reader)
         {
@@ -170,8 +188,9 @@ internal sealed class DatagramReader<TResult>
 
         public ValueTask<TResult> Task => new(this, _completion.Version);
 
-        public void Prepare(Memory<byte> buffer, CancellationToken cancellationToken)
+        public void Prepare(Memory<byte> buffer, bool isWait, CancellationToken cancellationToken)
         {
+            _isWait = isWait;
             _buffer = buffer;
             CancellationToken = cancellationToken;
             _registration = cancellationToken.UnsafeRegister(static (state, token) => ((Waiter)state!)._reader.Cancel((Waiter)state, token), this);
@@ -193,7 +212,7 @@ internal sealed class DatagramReader<TResult>
                     return;
                 }
 
-                if (_reader._source.TryTake(_buffer.Span, out TResult result, out Exception? error))
+                if (_reader.TryFinish(_buffer.Span, _isWait, out TResult result, out Exception? error))
                 {
                     Finish(result, error);
                     return;

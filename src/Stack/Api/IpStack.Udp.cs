@@ -25,7 +25,7 @@ public sealed partial class IpStack
 
         async ValueTask<StackUdpSocket> BindAsync()
         {
-            (SocketError error, StackUdpSocket? socket) = await Host.InvokeAsync((Stack: this, End: end), static (state, core, _) =>
+            (SocketError error, StackUdpSocket? socket) = await Host.InvokeAsync((Host, End: end), static (state, core, _) =>
             {
                 SocketError bound = core.Udp.Bind(state.End, out UdpEndpoint? endpoint);
                 if (bound != SocketError.Success)
@@ -34,7 +34,7 @@ public sealed partial class IpStack
                 }
 
                 // The owner is set before the lock is released: no datagram's event is missed.
-                StackUdpSocket created = new(state.Stack.Host, state.Stack._services, endpoint!);
+                StackUdpSocket created = new(state.Host, endpoint!);
                 endpoint!.Owner = created;
                 return (bound, created);
             }).ConfigureAwait(false);
@@ -43,15 +43,11 @@ public sealed partial class IpStack
                 throw new SocketException((int)error);
             }
 
-            try
-            {
-                _services.Add(socket);
-                cancellationToken.ThrowIfCancellationRequested();
-            }
-            catch
+            Host.Attach(socket);
+            if (cancellationToken.IsCancellationRequested)
             {
                 await socket.DisposeAsync().ConfigureAwait(false);
-                throw;
+                cancellationToken.ThrowIfCancellationRequested();
             }
 
             return socket;
@@ -72,27 +68,24 @@ public sealed partial class IpStack
         Ipv4Address address = ApiArgument.Address(target);
         EchoOptions how = (options ?? new EchoOptions()).Validated();
         cancellationToken.ThrowIfCancellationRequested();
-        return new EchoCall(Host, _services).RunAsync(address, how, cancellationToken);
+        return new EchoCall(Host).RunAsync(address, how, cancellationToken);
     }
 
     /// <summary>One echo request under way.</summary>
-    private sealed class EchoCall : ICoreEventSink, IStackService
+    private sealed class EchoCall : ICoreEventSink, IHostClient
     {
         private readonly StackHost _host;
-        private readonly StackServices _services;
         private readonly StackOperation<EchoReply> _operation;
         private EchoExchange? _exchange;
 
-        public EchoCall(StackHost host, StackServices services)
+        public EchoCall(StackHost host)
         {
             _host = host;
-            _services = services;
             _operation = new StackOperation<EchoReply>(host);
         }
 
         public async ValueTask<EchoReply> RunAsync(Ipv4Address target, EchoOptions options, CancellationToken cancellationToken)
         {
-            _services.Add(this);
             try
             {
                 SocketError error = await _host.InvokeAsync((Call: this, Target: target, Options: options), static (state, core, now) =>
@@ -111,12 +104,13 @@ public sealed partial class IpStack
                     throw new SocketException((int)error);
                 }
 
+                _host.Attach(this);
                 using CancellationTokenRegistration registration = cancellationToken.UnsafeRegister(static (state, token) => ((EchoCall)state!).Cancel(token), this);
                 return await _operation.Task.ConfigureAwait(false);
             }
             finally
             {
-                _services.Remove(this);
+                _host.Detach(this);
             }
         }
 
@@ -129,7 +123,7 @@ public sealed partial class IpStack
             }
         }
 
-        public void OnStackEnded(Func<Exception> reason) => _operation.TryFail(reason());
+        public void OnHostStopped(Exception reason) => _operation.TryFail(reason);
 
         private void Cancel(CancellationToken token)
         {

@@ -11,23 +11,21 @@ namespace Tcpcrypt;
 /// Safe for use by several threads; several receives may wait at once and are served in order. Datagrams that arrive while 256 KiB are waiting
 /// are dropped and counted. Multicast and broadcast are not supported.
 /// </remarks>
-public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagramSource<UdpReceive>, IStackService
+public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagramSource<UdpReceive>, IHostClient
 {
     /// <summary>The longest payload that fits an IPv4 packet, in octets: 65,535 less the IP and UDP headers.</summary>
     internal const int MaxPayload = 65_507;
 
     private readonly StackHost _host;
-    private readonly StackServices _services;
     private readonly UdpEndpoint _endpoint;
     private readonly DatagramReader<UdpReceive> _reader;
     private SocketError _connectError;
     private bool _hasNotice;
     private int _isDisposed;
 
-    internal StackUdpSocket(StackHost host, StackServices services, UdpEndpoint endpoint)
+    internal StackUdpSocket(StackHost host, UdpEndpoint endpoint)
     {
         _host = host;
-        _services = services;
         _endpoint = endpoint;
         _reader = new DatagramReader<UdpReceive>(host, this);
     }
@@ -118,14 +116,14 @@ public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagram
     {
         if (End(static () => new ObjectDisposedException(nameof(StackUdpSocket))))
         {
-            _services.Remove(this);
+            _host.Detach(this);
             _host.Post(_endpoint, static (endpoint, _, now) => endpoint.Close(now));
         }
 
         return ValueTask.CompletedTask;
     }
 
-    void IStackService.OnStackEnded(Func<Exception> reason) => End(reason);
+    void IHostClient.OnHostStopped(Exception reason) => End(_host.StoppedReason);
 
     void ICoreEventSink.OnCoreEvents(CoreEvents events)
     {
