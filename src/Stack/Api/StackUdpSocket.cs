@@ -20,6 +20,9 @@ public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagram
     private readonly UdpEndpoint _endpoint;
     private readonly DatagramReader<UdpReceive> _reader;
     private SocketError _connectError;
+
+    /// <summary>The peer, as a reference: other threads see the old one or the new one, not a mixture.</summary>
+    private IPEndPoint? _remote;
     private bool _hasNotice;
     private int _isDisposed;
 
@@ -34,7 +37,7 @@ public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagram
     public IPEndPoint LocalEndPoint => _endpoint.Local.ToIPEndPoint();
 
     /// <summary>The peer given to <see cref="Connect"/>; null before.</summary>
-    public IPEndPoint? RemoteEndPoint => _endpoint.Remote?.ToIPEndPoint();
+    public IPEndPoint? RemoteEndPoint => Volatile.Read(ref _remote);
 
     /// <summary>The time to live of what is sent: 1 to 255, 64 at first.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Zero: a host never sends it (RFC 1122 §3.2.1.7).</exception>
@@ -55,11 +58,11 @@ public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagram
         set => _endpoint.TypeOfService = value;
     }
 
-    /// <summary>Fixes the peer: only its datagrams are received, and ICMP errors about what is sent to it are reported by the next call (RFC 1122 §4.1.3.3).</summary>
+    /// <summary>Fixes or changes the peer: only its datagrams are received, and ICMP errors about what is sent to it are reported by the next call (RFC 1122 §4.1.3.3).</summary>
     /// <param name="remote">The peer; its port is not 0.</param>
     /// <remarks>Does not wait. When the stack is busy at this moment, an error is thrown by the next send or receive instead.</remarks>
     /// <exception cref="ArgumentException"><paramref name="remote"/> is not an IPv4 end point with a port.</exception>
-    /// <exception cref="SocketException">There is no route to the peer, or the socket is connected already.</exception>
+    /// <exception cref="SocketException">There is no route to the peer (NetworkUnreachable).</exception>
     /// <exception cref="ObjectDisposedException">The socket was disposed.</exception>
     public void Connect(IPEndPoint remote)
     {
@@ -68,6 +71,7 @@ public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagram
         ValueTask<SocketError> connected = _host.InvokeAsync((_endpoint, target), static (state, _, now) => state._endpoint.Connect(now, state.target));
         if (!connected.IsCompleted)
         {
+            Volatile.Write(ref _remote, target.ToIPEndPoint());
             _ = KeepErrorAsync(connected);
             return;
         }
@@ -75,6 +79,7 @@ public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagram
 #pragma warning disable CA1849 // Completed: nothing waits here.
         ThrowIfError(connected.Result);
 #pragma warning restore CA1849
+        Volatile.Write(ref _remote, target.ToIPEndPoint());
     }
 
     /// <summary>Sends one datagram.</summary>
@@ -96,8 +101,8 @@ public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagram
     /// <exception cref="SocketException">As for <see cref="SendToAsync"/>; NotConnected without a peer.</exception>
     /// <exception cref="ObjectDisposedException">The socket was disposed or the stack stopped.</exception>
     public ValueTask<int> SendAsync(ReadOnlyMemory<byte> datagram, CancellationToken cancellationToken = default) =>
-        _endpoint.Remote is { } remote
-            ? Send(datagram, remote, cancellationToken)
+        Volatile.Read(ref _remote) is { } remote
+            ? Send(datagram, ApiArgument.Remote(remote), cancellationToken)
             : ValueTask.FromException<int>(new SocketException((int)SocketError.NotConnected));
 
     /// <summary>Receives one datagram; waits for it when none is there.</summary>
