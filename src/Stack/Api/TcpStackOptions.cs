@@ -37,6 +37,9 @@ public sealed class TcpStackOptions
     /// <summary>How long an ACK may wait for another segment or for data to ride on (RFC 9293 MUST-40: below 0.5 s). Zero switches delaying off.</summary>
     public TimeSpan DelayedAck { get; set; } = TimeSpan.FromMilliseconds(40);
 
+    /// <summary>Acknowledge at once at a connection's start and after loss, while the sender's window is small; delaying begins later.</summary>
+    public bool QuickAck { get; set; } = true;
+
     /// <summary>The retransmission time-out before the first measurement (RFC 6298 §2.1).</summary>
     public TimeSpan InitialRto { get; set; } = TimeSpan.FromSeconds(1);
 

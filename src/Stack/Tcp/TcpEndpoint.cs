@@ -1,78 +1,355 @@
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Tcpcrypt.Core;
+using Tcpcrypt.Tcp.Congestion;
+using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
 
-/// <summary>One connection in the core.</summary>
+// Read first: RFC 9293 §3.3 (variables), §3.10 (event processing); RFC 5681, 6582, 6298 (sending); RFC 7323 (options); RFC 5961 (blind attacks).
+
+/// <summary>
+/// One connection in the core: the TCB and what may happen to it. User calls are in UserCalls, RFC 9293 §3.10.7 in SegmentArrives, what goes out in
+/// Output, §3.10.8 in Timeouts.
+/// </summary>
 internal sealed partial class TcpEndpoint : CoreObject
 {
-    public long Id => throw new NotImplementedException();
-    public FourTuple Tuple => throw new NotImplementedException();
-    public TcpState State => throw new NotImplementedException();
-    public TcpEndpointOptions Options => throw new NotImplementedException();
+    private readonly TcpLayer _tcp;
+    private readonly StackCore _core;
+
+    private SendVariables _snd;
+    private ReceiveVariables _rcv;
+    private TimestampVariables _ts;
+    private SynAgreement _agreed;
+    private RttEstimator _rtt;
+    private TimerTable _timers = new();
+    private CongestionController _congestion;
+    private Reassembler? _reassembler;
+
+    /// <summary>Stream offset of the peer's FIN; -1 while not seen. Fixed by the first acceptable one.</summary>
+    private long _finOffset = -1;
+
+    private bool _isFinQueued;
+    private bool _isFinSent;
+    private bool _isDetached;
+    private bool _discardsInput;
+
+    private TcpEndpoint(TcpLayer tcp, long id, FourTuple tuple, TcpEndpointOptions options)
+    {
+        _tcp = tcp;
+        _core = tcp.Core;
+        Id = id;
+        Tuple = tuple;
+        Options = options;
+        SendQueue = new ByteQueue(_core.Blocks);
+        ReceiveQueue = new ByteQueue(_core.Blocks);
+        TcpStackOptions stack = _core.Options.Tcp;
+        _rtt = new RttEstimator(stack.InitialRto, stack.MinRto, stack.MaxRto);
+        _congestion = CongestionController.Create(options.CongestionControl);
+        _rcv.UrgentOffset = -1;
+        _rcv.Shift = stack.WindowScaling ? SynAgreement.ShiftFor(options.ReceiveBufferSize) : (byte)0;
+        _ts.Offset = tcp.Isn.TimestampOffset(tuple);
+        _ipIdentification = (ushort)tcp.Isn.TimestampOffset(new FourTuple(tuple.Remote, tuple.Local));
+        IsLoopback = _core.Ip.IsLocalAddress(tuple.Remote.Address);
+    }
+
+    public long Id { get; }
+
+    public FourTuple Tuple { get; }
+
+    public TcpState State { get; private set; } = TcpState.Closed;
+
+    public TcpEndpointOptions Options { get; }
 
     /// <summary>What the application has written and the peer has not yet acknowledged. Its consumer is the core; the application appends at most <see cref="SendSpace"/> octets and calls <see cref="OnSend"/>.</summary>
-    public ByteQueue SendQueue => throw new NotImplementedException();
+    public ByteQueue SendQueue { get; }
 
     /// <summary>In-order data for the application, which reads, releases and calls <see cref="OnReceive"/>.</summary>
-    public ByteQueue ReceiveQueue => throw new NotImplementedException();
+    public ByteQueue ReceiveQueue { get; }
 
-    /// <summary>Octets that may still be appended to <see cref="SendQueue"/>; never negative.</summary>
-    public int SendSpace => throw new NotImplementedException();
+    /// <summary>Octets that may still be appended to <see cref="SendQueue"/>; never negative. Safe from the application's thread.</summary>
+    public int SendSpace
+    {
+        get
+        {
+            // Where the stack's memory is used up a connection keeps room for one small block, so that it is slow and not stuck.
+            int size = _core.Blocks.IsExhausted ? Math.Min(Options.SendBufferSize, BlockPool.SmallSize) : Options.SendBufferSize;
+            return (int)Math.Max(0, size - SendQueue.Length);
+        }
+    }
 
-    /// <summary>Why the connection ended, or a pending error; Success while all is well and after an orderly close.</summary>
-    public SocketError Error => throw new NotImplementedException();
-
-    /// <summary>The last soft error (ICMP unreachable in a synchronized state, R1 passed), cleared by reading it.</summary>
-    public SocketError TakeSoftError() => throw new NotImplementedException();
+    /// <summary>Why the connection ended; Success while all is well and after an orderly close.</summary>
+    public SocketError Error { get; private set; }
 
     /// <summary>True when the peer's FIN was reached or the application shut down reading.</summary>
-    public bool IsReadClosed => throw new NotImplementedException();
+    public bool IsReadClosed => IsFinReceived || _discardsInput;
 
     /// <summary>True when the peer's FIN has been received in order.</summary>
-    public bool IsFinReceived => throw new NotImplementedException();
+    public bool IsFinReceived { get; private set; }
 
     /// <summary>True when the application has closed the sending side.</summary>
-    public bool IsWriteClosed => throw new NotImplementedException();
+    public bool IsWriteClosed => _isFinQueued;
 
     /// <summary>True when the connection has no TCB any more (CLOSED, or handed to the TIME-WAIT table).</summary>
-    public bool IsClosed => throw new NotImplementedException();
+    public bool IsClosed { get; private set; }
 
-    /// <summary>Octets queued that were never sent.</summary>
-    public long Unsent => throw new NotImplementedException();
+    /// <summary>True once the connection has been ESTABLISHED.</summary>
+    public bool WasEstablished { get; private set; }
+
+    /// <summary>The remote address is the stack's own: what is sent comes back.</summary>
+    public bool IsLoopback { get; }
+
+    /// <summary>The connection came from a listener or a forward (RFC 9293 MUST-11).</summary>
+    public bool IsPassive { get; private set; }
+
+    /// <summary>Octets queued that were never sent. Safe from any thread, then approximate.</summary>
+    public long Unsent => Math.Max(0, SendQueue.Tail - OffsetOf(_snd.Nxt));
 
     /// <summary>Octets of urgent data not yet read: how far the urgent mark is ahead of the application (RFC 9293 MUST-33); null without urgent data.</summary>
-    public int? UrgentOctetsAhead => throw new NotImplementedException();
+    public int? UrgentOctetsAhead => _rcv.UrgentOffset > ReceiveQueue.Head ? (int)Math.Min(_rcv.UrgentOffset - ReceiveQueue.Head, int.MaxValue) : null;
 
-    // User calls, RFC 9293 §3.10; all under the core's lock.
+    /// <summary>The pending soft error (ICMP, R1), which reading clears (RFC 9293 MUST-47).</summary>
+    public SocketError TakeSoftError()
+    {
+        SocketError error = _softError;
+        _softError = SocketError.Success;
+        return error;
+    }
 
-    /// <summary>SEND: octets were appended to <see cref="SendQueue"/>.</summary>
-    public void OnSend(TcpInstant now) => throw new NotImplementedException();
+    public override TcpInstant Deadline => _timers.Next;
 
-    /// <summary>SEND with the URGENT flag: everything queued so far is urgent.</summary>
-    public void OnSendUrgent(TcpInstant now) => throw new NotImplementedException();
+    /// <summary>The ready list's link (<see cref="TcpLayer"/>).</summary>
+    internal TcpEndpoint? NextReady;
 
-    /// <summary>RECEIVE: octets were released from <see cref="ReceiveQueue"/>.</summary>
-    public void OnReceive(TcpInstant now) => throw new NotImplementedException();
+    internal bool IsReady;
 
-    public void OnOptionsChanged(TcpInstant now) => throw new NotImplementedException();
+    private SocketError _softError;
+    private long _bytesSent;
+    private long _bytesReceived;
+    private long _bytesRetransmitted;
+    private long _segmentsSent;
+    private long _segmentsReceived;
+    private long _retransmissions;
+    private long _timeouts;
 
-    /// <summary>CLOSE: no more sends; queued data goes out, then FIN (shutdown for writing).</summary>
-    public void CloseSend(TcpInstant now) => throw new NotImplementedException();
+    /// <summary>FlightSize (RFC 5681 §2): sent and not acknowledged, in octets of sequence space.</summary>
+    private uint FlightSize => unchecked(_snd.Nxt.Value - _snd.Una.Value);
 
-    /// <summary>Shutdown for reading: what is unread and what still arrives is discarded and acknowledged.</summary>
-    public void CloseReceive(TcpInstant now) => throw new NotImplementedException();
+    private bool IsSynAcked => _snd.Una != _snd.Iss;
 
-    /// <summary>The application lets go of the connection: FIN after queued data; RST when received data is unread or linger is zero (RFC 2525 §2.17).</summary>
-    public void Close(TcpInstant now) => throw new NotImplementedException();
+    /// <summary>The sequence number of stream offset 0 is ISS+1; SendQueue.Head is what was acknowledged.</summary>
+    private long OffsetOf(Seq<Local> seq)
+    {
+        Seq<Local> head = IsSynAcked ? _snd.Una : _snd.Iss + 1;
+        long offset = SendQueue.Head + (seq - head);
 
-    /// <summary>ABORT: RST, queues dropped.</summary>
-    public void Abort(TcpInstant now) => throw new NotImplementedException();
+        // When our FIN is acknowledged SND.UNA is one behind the data's end.
+        return _isFinAcked ? offset + 1 : offset;
+    }
 
-    public TcpInfo GetInfo(TcpInstant now) => throw new NotImplementedException();
+    public TcpInfo GetInfo(TcpInstant now) => new()
+    {
+        SmoothedRtt = _rtt.Srtt,
+        RttVariation = _rtt.RttVar,
+        MinRtt = _rtt.MinRtt,
+        RetransmissionTimeout = _rtt.Rto,
+        SendMss = EffectiveMss,
+        PeerMss = _agreed.PeerMss,
+        AdvertisedMss = AdvertisedMss,
+        PathMtu = _pathMtu,
+        CongestionWindow = _congestion.Cwnd,
+        SlowStartThreshold = _congestion.Ssthresh,
+        PeerWindow = _snd.Wnd,
+        ReceiveWindow = _rcv.Wnd,
+        WindowScaling = _agreed.WindowScaling,
+        PeerWindowScale = _snd.Shift,
+        Timestamps = _ts.IsOn,
+        SelectiveAcknowledgments = _agreed.Sack,
+        BytesSent = _bytesSent,
+        BytesAcknowledged = SendQueue.Head,
+        BytesReceived = _bytesReceived,
+        BytesRetransmitted = _bytesRetransmitted,
+        SegmentsSent = _segmentsSent,
+        SegmentsReceived = _segmentsReceived,
+        Retransmissions = _retransmissions,
+        Timeouts = _timeouts,
+        Backoff = _rtt.Backoff,
+        Unacknowledged = FlightSize,
+        Unsent = Unsent,
+        Readable = ReceiveQueue.Length,
+        OutOfOrder = _reassembler?.Length ?? 0,
+        RecoveryState = _recovery switch { Recovery.Fast => "recovery", Recovery.Loss => "loss", _ => "open" },
+    };
 
-    public override TcpInstant Deadline => throw new NotImplementedException();
+    /// <summary>An active OPEN: SYN-SENT with a SYN to send.</summary>
+    public static TcpEndpoint Open(TcpLayer tcp, TcpInstant now, long id, FourTuple tuple, TcpEndpointOptions options)
+    {
+        TcpEndpoint endpoint = new(tcp, id, tuple, options);
+        endpoint._snd.Iss = tcp.Isn.Next(now, tuple);
+        endpoint._snd.Una = endpoint._snd.Iss;
+        endpoint._snd.Nxt = endpoint._snd.Iss;
+        endpoint._snd.Up = endpoint._snd.Iss;
+        endpoint._agreed = new SynAgreement { PeerMss = SynAgreement.DefaultMss };
+        endpoint._openedAt = now;
+        endpoint._lastReceivedAt = now;
+        endpoint.State = TcpState.SynSent;
+        endpoint._synPending = true;
+        endpoint.RefreshPathMtu(now);
+        endpoint.MarkReady();
+        return endpoint;
+    }
 
-    public override void OnDeadline(TcpInstant now) => throw new NotImplementedException();
+    /// <summary>A passive OPEN whose handshake is complete but for the processing of its last ACK: SYN-RECEIVED, rebuilt from the SYN cache's entry.</summary>
+    public static TcpEndpoint FromHalfOpen(TcpLayer tcp, TcpInstant now, long id, HalfOpen half)
+    {
+        TcpEndpoint endpoint = new(tcp, id, half.Tuple, half.Options.Copy());
+        endpoint.IsPassive = true;
+        endpoint._snd.Iss = half.Iss;
+        endpoint._snd.Una = half.Iss;
+        endpoint._snd.Nxt = half.Iss + 1;
+        endpoint._snd.Up = half.Iss;
+        endpoint._rcv.Irs = half.Irs;
+        endpoint._rcv.Nxt = half.Irs + 1;
+        endpoint._rcv.Adv = half.Irs + 1 + half.Window;
+        endpoint._rcv.Shift = half.Shift;
+        endpoint._ts.Recent = half.TsRecent;
+        endpoint._ts.RecentAt = now;
+        endpoint._ts.LastAckSent = half.Irs + 1;
+        endpoint._openedAt = half.ArrivedAt;
+        endpoint._lastReceivedAt = now;
+        endpoint.Agree(half.Agreed);
+        endpoint.State = TcpState.SynReceived;
+        endpoint._synTransmissions = half.Transmissions;
+        if (half.Transmissions == 1)
+        {
+            endpoint._timedEnd = half.Iss + 1;
+            endpoint._timedAt = half.SentAt;
+            endpoint._isTiming = true;
+        }
+
+        endpoint.RefreshPathMtu(now);
+        return endpoint;
+    }
+
+    /// <summary>A passive OPEN by a forwarder: SYN-RECEIVED with a SYN,ACK to send.</summary>
+    public static TcpEndpoint FromForward(TcpLayer tcp, TcpInstant now, long id, HalfOpen half)
+    {
+        TcpEndpoint endpoint = FromHalfOpen(tcp, now, id, half);
+        endpoint._snd.Nxt = half.Iss;
+        endpoint._synTransmissions = 0;
+        endpoint._isTiming = false;
+        endpoint._synPending = true;
+        endpoint.MarkReady();
+        return endpoint;
+    }
+
+    /// <summary>Puts the connection on the list of those that have something to send.</summary>
+    internal void MarkReady() => _tcp.MarkReady(this);
+
+    /// <summary>After every entry: the queue learns the earliest deadline.</summary>
+    private void UpdateDeadline()
+    {
+        if (IsClosed)
+        {
+            _core.Deadlines.Remove(this);
+        }
+        else
+        {
+            _core.Deadlines.Update(this);
+        }
+    }
+
+    private void Agree(in SynAgreement agreed)
+    {
+        _agreed = agreed;
+        _ts.IsOn = agreed.Timestamps;
+        _snd.Shift = agreed.WindowScaling ? agreed.PeerShift : (byte)0;
+        if (!agreed.WindowScaling)
+        {
+            _rcv.Shift = 0;
+        }
+    }
+
+    private void Enter(TcpState state) => State = state;
+
+    private void Establish(TcpInstant now)
+    {
+        WasEstablished = true;
+        _core.Counters.TcpCurrEstab++;
+        Enter(TcpState.Established);
+        _lastReceivedAt = now;
+        _congestion.Smss = EffectiveMss;
+        if (_synTransmissions > 1)
+        {
+            _rtt.OnSynTimeout(TimeSpan.FromSeconds(3));
+        }
+
+        // RFC 6928 §2; RFC 5681 §3.1: one segment when the SYN or SYN,ACK was lost (RFC 6928 asks it only after more than one repetition).
+        int segments = _core.Options.Tcp.InitialWindowSegments;
+        long initial = segments == 10 ? Math.Min(10L * EffectiveMss, Math.Max(2L * EffectiveMss, 14_600)) : (long)segments * EffectiveMss;
+        _congestion.Cwnd = _synTransmissions > 2 ? EffectiveMss : initial;
+        _quickAcks = 16;
+        ArmKeepAlive(now);
+        _core.Raise(this, CoreEvents.Connected | CoreEvents.Writable);
+    }
+
+    /// <summary>The end of the TCB: leaves all tables and queues; what was received can still be read unless the connection was aborted.</summary>
+    private void Finish(SocketError error)
+    {
+        if (IsClosed)
+        {
+            return;
+        }
+
+        IsClosed = true;
+        if (WasEstablished)
+        {
+            _core.Counters.TcpCurrEstab--;
+        }
+        else
+        {
+            _core.Counters.TcpAttemptFails++;
+        }
+
+        Error = error;
+        _timers.CancelAll();
+        _core.Deadlines.Remove(this);
+        _reassembler?.Clear();
+        SendQueue.Discard();
+        if (_isDetached)
+        {
+            ReceiveQueue.Discard();
+        }
+
+        _tcp.Forget(this);
+        if (State != TcpState.TimeWait)
+        {
+            Enter(TcpState.Closed);
+        }
+
+        _core.Raise(this, CoreEvents.Closed | CoreEvents.Readable | CoreEvents.Writable);
+    }
+
+    /// <summary>TIME-WAIT: a compact record answers from now on.</summary>
+    private void EnterTimeWait(TcpInstant now)
+    {
+        Enter(TcpState.TimeWait);
+        _tcp.TimeWait.Add(now, this, new TimeWaitRecord
+        {
+            Tuple = Tuple,
+            SndNxt = _snd.Nxt,
+            RcvNxt = _rcv.Nxt,
+            Window = WindowField(now),
+            HasTimestamps = _ts.IsOn,
+            TsRecent = _ts.Recent,
+            TsOffset = _ts.Offset,
+            TypeOfService = Options.TypeOfService,
+            TimeToLive = Options.TimeToLive,
+            Watcher = _isDetached ? null : this,
+        });
+        Finish(SocketError.Success);
+    }
+
+    /// <summary>Told by the TIME-WAIT table when 2 MSL have passed.</summary>
+    internal void OnTimeWaitOver() => Enter(TcpState.Closed);
 }

@@ -1,58 +1,61 @@
-using System.Net.Sockets;
 using Tcpcrypt.Core;
 
 namespace Tcpcrypt.Tcp;
 
 /// <summary>A passive OPEN: a bound port with its queue of connections to accept. Event: Readable when a connection waits.</summary>
-internal sealed class TcpListener : CoreObject
+internal sealed class TcpListener(TcpLayer tcp, Endpoint4 local, TcpEndpointOptions options, int backlog) : CoreObject
 {
-    public Endpoint4 Local => throw new NotImplementedException();
+    private readonly Queue<TcpEndpoint> _established = new();
+    private bool _isClosed;
+
+    public Endpoint4 Local { get; } = local;
 
     /// <summary>Template for accepted connections.</summary>
-    public TcpEndpointOptions Options => throw new NotImplementedException();
+    public TcpEndpointOptions Options { get; } = options;
 
     /// <summary>Connections that may wait to be accepted; 1 to 65,535.</summary>
-    public int Backlog { get; set; }
+    public int Backlog { get; set; } = backlog;
 
-    public int Pending => throw new NotImplementedException();
+    /// <summary>Connections that wait to be accepted.</summary>
+    public int Pending => _established.Count;
 
-    /// <summary>Takes the oldest established connection that nobody has accepted.</summary>
-    public bool TryAccept(out TcpEndpoint endpoint) => throw new NotImplementedException();
+    /// <summary>Half-open connections of this listener.</summary>
+    internal int HalfOpenCount { get; set; }
 
-    /// <summary>Stops listening; connections not accepted are reset, half-open ones forgotten.</summary>
-    public void Close(TcpInstant now) => throw new NotImplementedException();
+    /// <summary>The accept queue has no room: SYNs and last ACKs are dropped until the application accepts.</summary>
+    internal bool IsFull => _established.Count >= Backlog;
 
     public override TcpInstant Deadline => TcpInstant.Never;
+
+    /// <summary>Takes the oldest established connection that nobody has accepted.</summary>
+    public bool TryAccept(out TcpEndpoint endpoint) => _established.TryDequeue(out endpoint!);
+
+    /// <summary>Stops listening; connections not accepted are reset, half-open ones forgotten.</summary>
+    public void Close(TcpInstant now)
+    {
+        if (_isClosed)
+        {
+            return;
+        }
+
+        _isClosed = true;
+        tcp.Forget(this);
+        tcp.SynCache.RemoveAll(this);
+        while (_established.TryDequeue(out TcpEndpoint? endpoint))
+        {
+            endpoint.Abort(now);
+        }
+
+        tcp.Core.Raise(this, CoreEvents.Closed);
+    }
 
     public override void OnDeadline(TcpInstant now)
     {
     }
-}
 
-/// <summary>A SYN to a mapped destination (<see cref="TcpLayer.Forward"/>) that nobody has answered yet.</summary>
-internal sealed class TcpForward : CoreObject
-{
-    /// <summary>Who sent the SYN.</summary>
-    public Endpoint4 Source => throw new NotImplementedException();
-
-    /// <summary>Where it wants to go; becomes the connection's local end.</summary>
-    public Endpoint4 Destination => throw new NotImplementedException();
-
-    /// <summary>Answers the SYN. The endpoint raises Connected when the handshake completes, Closed when it fails.</summary>
-    public SocketError Accept(TcpInstant now, TcpEndpointOptions options, out TcpEndpoint? endpoint) => throw new NotImplementedException();
-
-    /// <summary>RST.</summary>
-    public void Reset(TcpInstant now) => throw new NotImplementedException();
-
-    /// <summary>ICMP destination unreachable with this code.</summary>
-    public void Unreachable(TcpInstant now, byte code) => throw new NotImplementedException();
-
-    /// <summary>Forgets the SYN: a repeated one is a new request.</summary>
-    public void Drop() => throw new NotImplementedException();
-
-    public override TcpInstant Deadline => TcpInstant.Never;
-
-    public override void OnDeadline(TcpInstant now)
+    internal void Enqueue(TcpEndpoint endpoint)
     {
+        _established.Enqueue(endpoint);
+        tcp.Core.Raise(this, CoreEvents.Readable);
     }
 }

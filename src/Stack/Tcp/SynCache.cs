@@ -1,0 +1,276 @@
+using Tcpcrypt.Core;
+using Tcpcrypt.Wire;
+
+namespace Tcpcrypt.Tcp;
+
+/// <summary>A passive connection in SYN-RECEIVED: as little as is needed to finish the handshake (RFC 4987 §3.3).</summary>
+internal sealed class HalfOpen(SynCache cache) : DeadlineItem
+{
+    public required FourTuple Tuple { get; init; }
+    public TcpListener? Listener { get; init; }
+    public required TcpEndpointOptions Options { get; init; }
+    public required Seq<Local> Iss { get; init; }
+    public required Seq<Remote> Irs { get; init; }
+    public required SynAgreement Agreed { get; init; }
+
+    /// <summary>The window of the SYN,ACK; never scaled.</summary>
+    public required uint Window { get; init; }
+
+    /// <summary>Our window shift, 0 when scaling is off.</summary>
+    public required byte Shift { get; init; }
+    public uint TsRecent { get; init; }
+    public required TcpInstant ArrivedAt { get; init; }
+    public TcpInstant SentAt { get; set; }
+    public int Transmissions { get; set; }
+
+    /// <summary>When the SYN,ACK is repeated, or the entry given up.</summary>
+    public TcpInstant RepeatAt { get; set; }
+
+    internal LinkedListNode<HalfOpen>? Node { get; set; }
+
+    internal TokenBucket AckBucket = new(5, TimeSpan.FromMilliseconds(500));
+
+    public override TcpInstant Deadline => RepeatAt;
+
+    public override void OnDeadline(TcpInstant now) => cache.OnDeadline(now, this);
+}
+
+/// <summary>Half-open connections: bounded, the oldest gives way (RFC 4987 §3.3). RFC 9293 §3.10.7.4 for SYN-RECEIVED until the handshake's last ACK.</summary>
+internal sealed class SynCache(TcpLayer tcp)
+{
+    private readonly LinkedList<HalfOpen> _byAge = new();
+    private readonly StackCore _core = tcp.Core;
+
+    public int Count => _byAge.Count;
+
+    /// <summary>A SYN for a listener (RFC 9293 §3.10.7.2, third). Data on it is not acknowledged: the peer sends it again.</summary>
+    public SegmentVerdict OnSyn(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, Seq<Local>? minimumIsn)
+    {
+        SynOptions options = SynOptions.Parse(seg.Options);
+        if (options.IsMalformed)
+        {
+            // RFC 9293 MUST-7: survive; a SYN whose options cannot be read is not worth a connection.
+            return DropReason.TcpSynMalformedOptions;
+        }
+
+        if (listener.IsFull)
+        {
+            _core.Counters.TcpAcceptQueueOverflows++;
+            return DropReason.TcpAcceptQueueFull;
+        }
+
+        if (_byAge.Count >= _core.Options.Tcp.SynCacheSize)
+        {
+            _core.Counters.TcpSynCacheOverflows++;
+            _core.Counters.CountDrop(DropReason.TcpSynCacheFull);
+            Remove(_byAge.First!.Value);
+        }
+
+        HalfOpen half = Create(now, listener, listener.Options, tuple, seg, options, minimumIsn);
+        half.Node = _byAge.AddLast(half);
+        listener.HalfOpenCount++;
+        tcp.Add(half, tuple);
+        SendSynAck(now, half);
+        return SegmentVerdict.Processed;
+    }
+
+    /// <summary>What a SYN,ACK would say, with no entry made: for forwards, which decide first.</summary>
+    public HalfOpen Create(TcpInstant now, TcpListener? listener, TcpEndpointOptions endpointOptions, in FourTuple tuple, scoped in Segment seg, in SynOptions options, Seq<Local>? minimumIsn)
+    {
+        TcpStackOptions stack = _core.Options.Tcp;
+        SynAgreement agreed = SynAgreement.From(options, stack);
+        Seq<Local> iss = tcp.Isn.Next(now, tuple);
+        if (minimumIsn is { } least && iss < least)
+        {
+            iss = least;
+        }
+
+        return new HalfOpen(this)
+        {
+            Tuple = tuple,
+            Listener = listener,
+            Options = endpointOptions,
+            Iss = iss,
+            Irs = seg.Seq,
+            Agreed = agreed,
+            Window = (uint)Math.Min(endpointOptions.ReceiveBufferSize, 0xFFFF),
+            Shift = agreed.WindowScaling ? SynAgreement.ShiftFor(endpointOptions.ReceiveBufferSize) : (byte)0,
+            TsRecent = options.TsVal,
+            ArrivedAt = now,
+        };
+    }
+
+    public SegmentVerdict OnSegment(TcpInstant now, HalfOpen half, scoped in Segment seg)
+    {
+        Seq<Remote> rcvNxt = half.Irs + 1;
+        if (seg.IsSyn && !seg.IsAck && !seg.IsRst && seg.Seq == half.Irs)
+        {
+            // The SYN again: our SYN,ACK was lost, or is late.
+            if (half.AckBucket.TryTake(now))
+            {
+                SendSynAck(now, half);
+            }
+
+            return SegmentVerdict.Processed;
+        }
+
+        if (half.Agreed.Timestamps && !seg.IsRst)
+        {
+            if (!seg.HasTimestamps)
+            {
+                return DropReason.TcpMissingTimestamp;
+            }
+
+            if (Acceptability.IsTimestampOlder(seg.TsVal, half.TsRecent))
+            {
+                SendAck(now, half);
+                return DropReason.TcpPaws;
+            }
+        }
+
+        if (!Acceptability.IsAcceptable(seg.Seq, seg.Len, rcvNxt, half.Window))
+        {
+            if (!seg.IsRst)
+            {
+                SendAck(now, half);
+            }
+
+            return DropReason.TcpOutsideWindow;
+        }
+
+        if (seg.IsRst)
+        {
+            if (seg.Seq != rcvNxt)
+            {
+                SendAck(now, half);
+                return DropReason.TcpResetChallenged;
+            }
+
+            // Back to LISTEN; the user is not told (RFC 9293 §3.10.7.4, second).
+            _core.Counters.TcpAttemptFails++;
+            Remove(half);
+            return DropReason.TcpReset;
+        }
+
+        if (seg.IsSyn)
+        {
+            // Fourth: from a passive OPEN, back to LISTEN.
+            _core.Counters.TcpAttemptFails++;
+            Remove(half);
+            return DropReason.TcpSynChallenged;
+        }
+
+        if (!seg.IsAck)
+        {
+            return DropReason.TcpNoAck;
+        }
+
+        if (seg.Ack != half.Iss + 1)
+        {
+            _core.Counters.TcpOutRsts++;
+            tcp.SendControl(half.Tuple, seg.Ack, default, TcpFlags.Rst, 0, null, half.Options.TimeToLive, half.Options.TypeOfService);
+            return DropReason.TcpAckUnacceptable;
+        }
+
+        TcpListener listener = half.Listener!;
+        if (listener.IsFull || tcp.IsFull)
+        {
+            // The ACK is dropped, never answered by RST: the peer believes in the connection and sends again (design: accept queue).
+            _core.Counters.TcpAcceptQueueOverflows++;
+            return DropReason.TcpAcceptQueueFull;
+        }
+
+        Remove(half);
+        TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
+        tcp.Add(endpoint, half.Tuple);
+        _core.Counters.TcpPassiveOpens++;
+        listener.Enqueue(endpoint);
+        return endpoint.OnSegment(now, seg);
+    }
+
+    public void OnDeadline(TcpInstant now, HalfOpen half)
+    {
+        if (half.Transmissions > _core.Options.Tcp.SynAckRetransmissions)
+        {
+            _core.Counters.TcpAttemptFails++;
+            Remove(half);
+            return;
+        }
+
+        _core.Counters.TcpTimeouts++;
+        _core.Counters.TcpRetransSegs++;
+        SendSynAck(now, half);
+    }
+
+    public void Remove(HalfOpen half)
+    {
+        if (half.Node is { } node)
+        {
+            _byAge.Remove(node);
+            half.Node = null;
+            half.Listener!.HalfOpenCount--;
+        }
+
+        _core.Deadlines.Remove(half);
+        tcp.Remove(half.Tuple, half);
+    }
+
+    public void RemoveAll(TcpListener listener)
+    {
+        for (LinkedListNode<HalfOpen>? node = _byAge.First; node is not null;)
+        {
+            LinkedListNode<HalfOpen>? next = node.Next;
+            if (node.Value.Listener == listener)
+            {
+                Remove(node.Value);
+            }
+
+            node = next;
+        }
+    }
+
+    private void SendSynAck(TcpInstant now, HalfOpen half)
+    {
+        TimeSpan wait = TimeSpan.FromTicks(_core.Options.Tcp.InitialRto.Ticks << Math.Min(half.Transmissions, 10));
+        half.Transmissions++;
+        half.SentAt = now;
+        half.RepeatAt = now + (wait > _core.Options.Tcp.MaxRto ? _core.Options.Tcp.MaxRto : wait);
+        _core.Deadlines.Update(half);
+        if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is not { } slot)
+        {
+            return;
+        }
+
+        Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
+        TcpOptionWriter options = new(area);
+        int mss = _core.Options.Mtu - SegmentWriter.PayloadOffset(0);
+        mss = half.Options.MaximumSegmentSize is int limit ? Math.Clamp(limit, 64, mss) : mss;
+        uint tsVal = unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
+        tcp.WriteSynOptions(ref options, mss, half.Agreed.Sack, half.Agreed.Timestamps, tsVal, half.TsRecent, half.Agreed.WindowScaling ? half.Shift : null);
+        SegmentWriter.Write(
+            slot,
+            new SegmentFields
+            {
+                Tuple = half.Tuple,
+                Seq = half.Iss,
+                Ack = half.Irs + 1,
+                Flags = TcpFlags.Syn | TcpFlags.Ack,
+                Window = (ushort)half.Window,
+                TimeToLive = half.Options.TimeToLive,
+                TypeOfService = (byte)(half.Options.TypeOfService & 0xFC),
+                Options = options.Written,
+            },
+            0);
+        _core.Counters.TcpOutSegs++;
+        _core.Send(slot);
+    }
+
+    private void SendAck(TcpInstant now, HalfOpen half)
+    {
+        if (half.AckBucket.TryTake(now) && tcp.ChallengeAcks.TryTake(now))
+        {
+            (uint, uint)? timestamps = half.Agreed.Timestamps ? (unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple)), half.TsRecent) : null;
+            tcp.SendControl(half.Tuple, half.Iss + 1, half.Irs + 1, TcpFlags.Ack, (ushort)Math.Min(half.Window >> half.Shift, 0xFFFF), timestamps, half.Options.TimeToLive, half.Options.TypeOfService);
+        }
+    }
+}

@@ -1,0 +1,632 @@
+using System.Net.NetworkInformation;
+using Tcpcrypt.Core;
+using Tcpcrypt.Wire;
+
+namespace Tcpcrypt.Tcp;
+
+// What to send: decided once, by Decide; TryEmit executes it. RFC 9293 §3.8 (windows, Nagle, SWS), RFC 5681 (how much), RFC 6691 (MSS).
+internal sealed partial class TcpEndpoint
+{
+    private enum SendKind
+    {
+        Nothing,
+        Acknowledge,
+        Data,
+        Retransmit,
+    }
+
+    /// <summary>What to send and why; or what to wait for.</summary>
+    /// <param name="Kind">Nothing, a bare ACK, new data (with or without FIN), or a retransmission.</param>
+    /// <param name="Seq">The first sequence number.</param>
+    /// <param name="Length">Payload octets; more than one segment's worth makes a super-segment.</param>
+    /// <param name="HasFin">FIN rides along.</param>
+    /// <param name="WaitFor">With Nothing: the timer that must run so that the wait ends by itself.</param>
+    private readonly record struct SendDecision(SendKind Kind, Seq<Local> Seq = default, int Length = 0, bool HasFin = false, TcpTimer? WaitFor = null);
+
+    private static readonly TimeSpan s_corkTime = TimeSpan.FromMilliseconds(200);
+
+    private bool _synPending;
+    private int _synTransmissions;
+    private uint _synWindow;
+    private TcpInstant _openedAt;
+    private ushort _ipIdentification;
+    private int _pathMtu;
+    private int _pathMtuGeneration;
+    private int _largestAcked;
+    private int _pendingMtu;
+    private bool _isFinAcked;
+    private bool _forceSend;
+    private bool _isCorkExpired;
+    private TcpInstant _lastSentAt;
+
+    private bool _ackNow;
+    private bool _dupAckPending;
+    private int _quickAcks;
+    private int _unackedText;
+    private int _rcvMss = SynAgreement.DefaultMss;
+    private TcpInstant _lastTextAt;
+
+    /// <summary>The MSS option: MTU - 40, whatever options are in use (RFC 6691).</summary>
+    private int AdvertisedMss
+    {
+        get
+        {
+            int mss = _core.Options.Mtu - SegmentWriter.PayloadOffset(0);
+            return Options.MaximumSegmentSize is int limit ? Math.Clamp(limit, 64, mss) : mss;
+        }
+    }
+
+    /// <summary>Eff.snd.MSS (RFC 9293 MUST-16): payload octets of a full segment with the options that every segment carries.</summary>
+    private int EffectiveMss
+    {
+        get
+        {
+            int mss = Math.Min(_agreed.PeerMss, _pathMtu - SegmentWriter.PayloadOffset(0));
+            if (Options.MaximumSegmentSize is int limit)
+            {
+                mss = Math.Min(mss, Math.Max(limit, SynAgreement.PeerMssFloor));
+            }
+
+            return Math.Max(mss - (_ts.IsOn ? 12 : 0), 8);
+        }
+    }
+
+    /// <summary>The size of the segments that the peer sends, for ACK pacing and SWS avoidance.</summary>
+    private int ReceiveMss => _rcvMss;
+
+    private bool CanSendData => State is TcpState.Established or TcpState.CloseWait or TcpState.FinWait1 or TcpState.Closing or TcpState.LastAck;
+
+    private bool HasSomethingToSend => _synPending || _rexmitOnce || _recovery == Recovery.Loss || (_isFinQueued && !_isFinSent) || Unsent > 0;
+
+    /// <summary>Octets in the network by the recovery's reckoning: in loss recovery only what was sent since the time-out.</summary>
+    private uint Pipe => _recovery == Recovery.Loss
+        ? unchecked((_rexmitNxt.Value - _snd.Una.Value) + (_snd.Nxt.Value - _recover.Value))
+        : FlightSize;
+
+    /// <summary>Builds the next packet, if there is one to send.</summary>
+    public bool TryEmit(TcpInstant now, PacketSlot into)
+    {
+        if (IsClosed)
+        {
+            return false;
+        }
+
+        bool emitted;
+        if (State is TcpState.SynSent or TcpState.SynReceived)
+        {
+            emitted = TryEmitSyn(now, into);
+        }
+        else
+        {
+            if (_pathMtuGeneration != _tcp.PathMtuGeneration)
+            {
+                RefreshPathMtu(now);
+            }
+
+            SendDecision decision = Decide(now);
+            emitted = Execute(now, decision, into);
+        }
+
+        UpdateDeadline();
+        return emitted;
+    }
+
+    private SendDecision Decide(TcpInstant now)
+    {
+        SendDecision decision = DecideData(now);
+        return decision.Kind == SendKind.Nothing && (_ackNow || _dupAckPending) ? decision with { Kind = SendKind.Acknowledge } : decision;
+    }
+
+    private SendDecision DecideData(TcpInstant now)
+    {
+        if (!CanSendData)
+        {
+            return default;
+        }
+
+        int mss = SegmentMss;
+        if (_rexmitOnce && FlightSize > 0)
+        {
+            return Retransmission(_snd.Una, mss);
+        }
+
+        if (_recovery == Recovery.Loss && _rexmitNxt < _recover)
+        {
+            // After a time-out everything up to the recovery point is sent again as the window grows (slow start).
+            long room = _lossIsPathMtu ? long.MaxValue : _congestion.Cwnd - Pipe;
+            if (room <= 0)
+            {
+                return default;
+            }
+
+            // RFC 9293 SHLD-16: within the window; the first segment goes even when the peer took its window back (MAY-7), or nothing would ever tell.
+            int window = _snd.Una + _snd.Wnd - _rexmitNxt;
+            long limit = _rexmitNxt == _snd.Una ? Math.Max(window, mss) : window;
+            limit = Math.Min(limit, MaxPayload(mss));
+            return limit <= 0 ? default : Retransmission(_rexmitNxt, (int)Math.Min(limit, Math.Max(room - (room % mss), mss)));
+        }
+
+        bool isFinDue = _isFinQueued && !_isFinSent;
+        long unsent = _isFinSent ? 0 : SendQueue.Tail - OffsetOf(_snd.Nxt);
+        if (unsent <= 0 && !isFinDue)
+        {
+            return default;
+        }
+
+        int usable = _snd.Una + _snd.Wnd - _snd.Nxt;
+        uint flight = FlightSize;
+        if (usable <= 0)
+        {
+            // RFC 9293 §3.8.6.1: only probes learn that a closed window has opened. With data in flight the retransmission timer does it.
+            return flight == 0 ? new SendDecision(SendKind.Nothing, WaitFor: TcpTimer.Persist) : default;
+        }
+
+        if (unsent == 0)
+        {
+            return new SendDecision(SendKind.Data, _snd.Nxt, 0, HasFin: true);
+        }
+
+        long cwnd = _congestion.Cwnd + LimitedTransmit;
+        if (flight == 0 && _lastSentAt != default && now - _lastSentAt > _rtt.Rto)
+        {
+            cwnd = Math.Min(cwnd, RestartWindow());
+        }
+
+        long room2 = Math.Min(usable, cwnd - Pipe);
+        int length = (int)Math.Min(Math.Min(unsent, room2), MaxPayload(mss));
+        if (length <= 0)
+        {
+            return default;
+        }
+
+        bool mayPush = isFinDue || (!IsCorked && (Options.NoDelay || flight == 0));
+        bool isTail = length == unsent;
+        if (length >= mss)
+        {
+            // SHLD-28: full segments; the odd rest goes along only when it may be pushed with data in flight (Nagle, SHLD-7).
+            int rest = length % mss;
+            if (rest != 0 && !(isTail && (isFinDue || (!IsCorked && Options.NoDelay))))
+            {
+                length -= rest;
+                isTail = false;
+            }
+        }
+        else if (!isTail || !mayPush)
+        {
+            // RFC 9293 §3.8.6.2.1 (MUST-38): wait, unless half of the largest window ever seen can be filled.
+            bool isWindowHalf = room2 == usable && length >= _snd.MaxWnd / 2 && mayPush;
+            if (!isWindowHalf && !_forceSend)
+            {
+                TcpTimer? wait = flight > 0 ? null : IsCorked && isTail ? TcpTimer.Cork : TcpTimer.Persist;
+                return new SendDecision(SendKind.Nothing, WaitFor: IsCorked && isTail ? TcpTimer.Cork : wait);
+            }
+        }
+
+        bool hasFin = isFinDue && isTail && usable > length;
+        return new SendDecision(SendKind.Data, _snd.Nxt, length, hasFin);
+    }
+
+    private bool IsCorked => Options.Cork && !_isCorkExpired;
+
+    /// <summary>A segment's payload when the options of the moment (SACK blocks) are counted too.</summary>
+    private int SegmentMss => EffectiveMss - (_agreed.Sack && _reassembler is { IsEmpty: false } ? SackOptionLength(SackBlockCount) : 0);
+
+    private int SackBlockCount => Math.Min(_reassembler?.RangeCount ?? 0, _ts.IsOn ? 3 : 4);
+
+    private static int SackOptionLength(int blocks) => blocks == 0 ? 0 : 4 + (8 * blocks);
+
+    private SendDecision Retransmission(Seq<Local> seq, int limit)
+    {
+        int flight = _snd.Nxt - seq;
+        bool finInRange = _isFinSent && !_isFinAcked;
+        int data = finInRange ? flight - 1 : flight;
+        int length = Math.Min(data, limit);
+        return new SendDecision(SendKind.Retransmit, seq, length, HasFin: finInRange && length == data);
+    }
+
+    /// <summary>The most payload that one packet may carry: whole segments up to the super-segment limit; one segment with URG, whose pointer no offload moves on.</summary>
+    private int MaxPayload(int mss)
+    {
+        if (_snd.HasUrgent)
+        {
+            return mss;
+        }
+
+        int room = Math.Min(_core.Options.MaxSuperSegment, PacketSlot.MaxPacketLength) - SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength);
+        return Math.Max(room / mss, 1) * mss;
+    }
+
+    private bool Execute(TcpInstant now, in SendDecision decision, PacketSlot into)
+    {
+        switch (decision.Kind)
+        {
+            case SendKind.Acknowledge:
+                BuildAck(now, _snd.Nxt, into);
+                return true;
+            case SendKind.Data:
+                EmitData(now, decision, into);
+                return true;
+            case SendKind.Retransmit:
+                EmitRetransmission(now, decision, into);
+                return true;
+            default:
+                if (decision.WaitFor is TcpTimer timer && !_timers.IsSet(timer))
+                {
+                    if (timer == TcpTimer.Persist)
+                    {
+                        _firstUnackedAt = now;
+                    }
+
+                    _timers.Set(timer, now + (timer == TcpTimer.Cork ? s_corkTime : _rtt.Rto));
+                }
+
+                return false;
+        }
+    }
+
+    private void EmitData(TcpInstant now, in SendDecision decision, PacketSlot into)
+    {
+        if (FlightSize == 0)
+        {
+            if (_lastSentAt != default && now - _lastSentAt > _rtt.Rto)
+            {
+                // RFC 5681 §4.1: after an idle RTO the ACK clock is gone.
+                _congestion.Cwnd = Math.Min(_congestion.Cwnd, RestartWindow());
+            }
+
+            _firstUnackedAt = now;
+        }
+
+        if (now - _lastTextAt < Options.DelayedAck)
+        {
+            // A reply soon after data: an interactive exchange, whose ACKs ride on the replies.
+            _quickAcks = 0;
+        }
+
+        Build(now, decision, into);
+        _snd.Nxt = decision.Seq + decision.Length + (decision.HasFin ? 1 : 0);
+        _isFinSent |= decision.HasFin;
+        _bytesSent += decision.Length;
+        _lastSentAt = now;
+        _forceSend = false;
+        _timers.Cancel(TcpTimer.Persist);
+        _timers.Cancel(TcpTimer.Cork);
+        if (!_timers.IsSet(TcpTimer.Retransmit))
+        {
+            _timers.Set(TcpTimer.Retransmit, now + _rtt.Rto);     // RFC 6298 §5.1
+        }
+
+        // Not behind a hole: its acknowledgment would wait for the repair and tell the RTT plus that.
+        if (!_isTiming && _recovery == Recovery.Open && _dupAcks == 0)
+        {
+            _isTiming = true;
+            _timedEnd = _snd.Nxt;
+            _timedAt = now;
+        }
+    }
+
+    private void EmitRetransmission(TcpInstant now, in SendDecision decision, PacketSlot into)
+    {
+        Build(now, decision, into);
+        Seq<Local> end = decision.Seq + decision.Length + (decision.HasFin ? 1 : 0);
+        _rexmitOnce = false;
+        if (_recovery == Recovery.Loss)
+        {
+            _rexmitNxt = Seq<Local>.Max(_rexmitNxt, end);
+        }
+
+        int count = into.GsoSize > 0 ? (decision.Length + into.GsoSize - 1) / into.GsoSize : 1;
+        _retransmissions += count;
+        _bytesRetransmitted += decision.Length;
+        _core.Counters.TcpRetransSegs += count;
+        _lastSentAt = now;
+        _isTiming = false;                                        // Karn (RFC 6298 §3)
+        if (!_timers.IsSet(TcpTimer.Retransmit))
+        {
+            _timers.Set(TcpTimer.Retransmit, now + _rtt.Rto);
+        }
+    }
+
+    private void Build(TcpInstant now, in SendDecision decision, PacketSlot into)
+    {
+        Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
+        TcpOptionWriter options = new(area);
+        WriteOptions(now, ref options);
+        int offset = SegmentWriter.PayloadOffset(options.Length);
+        if (decision.Length > 0)
+        {
+            SendQueue.CopyTo(OffsetOf(decision.Seq), into.Room.Span.Slice(offset, decision.Length));
+        }
+
+        int mss = SegmentMss;
+        Seq<Local> end = decision.Seq + decision.Length;
+        TcpFlags flags = TcpFlags.Ack;
+
+        // MUST-61: PSH on the last octet that is queued.
+        if (decision.Length > 0 && OffsetOf(end) == SendQueue.Tail)
+        {
+            flags |= TcpFlags.Psh;
+        }
+
+        if (decision.HasFin)
+        {
+            flags |= TcpFlags.Fin;
+        }
+
+        ushort urgent = 0;
+        if (_snd.HasUrgent && _snd.Up > decision.Seq)
+        {
+            // RFC 9293 §3.8.5; beyond 16 bits 65535 is sent (RFC 7323 appendix A), and the pointer follows as data goes out.
+            flags |= TcpFlags.Urg;
+            urgent = (ushort)Math.Min(_snd.Up - decision.Seq, 0xFFFF);
+        }
+
+        Write(now, into, decision.Seq, flags, options.Written, decision.Length, decision.Length > mss ? mss : 0, urgent);
+    }
+
+    private void BuildAck(TcpInstant now, Seq<Local> seq, PacketSlot into)
+    {
+        Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
+        TcpOptionWriter options = new(area);
+        WriteOptions(now, ref options);
+        Write(now, into, seq, TcpFlags.Ack, options.Written, 0, 0, 0);
+    }
+
+    private void Write(TcpInstant now, PacketSlot into, Seq<Local> seq, TcpFlags flags, scoped ReadOnlySpan<byte> options, int length, int gsoSize, ushort urgent)
+    {
+        ushort window = WindowField(now);
+        int count = gsoSize > 0 ? (length + gsoSize - 1) / gsoSize : 1;
+        SegmentWriter.Write(
+            into,
+            new SegmentFields
+            {
+                Tuple = Tuple,
+                Seq = seq,
+                Ack = _rcv.Nxt,
+                Flags = flags,
+                Window = window,
+                UrgentPointer = urgent,
+                Identification = _ipIdentification,
+                TimeToLive = Options.TimeToLive,
+                TypeOfService = (byte)(Options.TypeOfService & 0xFC),
+                Options = options,
+            },
+            length,
+            gsoSize);
+        _ipIdentification += (ushort)count;
+        _segmentsSent += count;
+        _core.Counters.TcpOutSegs += count;
+        OnAckSent();
+    }
+
+    /// <summary>A segment with ACK leaves: nothing is owed any more.</summary>
+    private void OnAckSent()
+    {
+        _ackNow = false;
+        _dupAckPending = false;
+        _unackedText = 0;
+        _ts.LastAckSent = _rcv.Nxt;
+        _timers.Cancel(TcpTimer.DelayedAck);
+    }
+
+    private void WriteOptions(TcpInstant now, ref TcpOptionWriter options)
+    {
+        if (_ts.IsOn)
+        {
+            options.NoOperation();
+            options.NoOperation();
+            options.Timestamps(TsVal(now), _ts.Recent);
+        }
+
+        int blocks = _agreed.Sack ? SackBlockCount : 0;
+        if (blocks > 0)
+        {
+            Span<(long Start, long End)> ranges = stackalloc (long, long)[blocks];
+            blocks = _reassembler!.GetSackRanges(ranges);
+            Span<SackBlock> sack = stackalloc SackBlock[blocks];
+            long next = StreamOffset(_rcv.Nxt);
+            for (int i = 0; i < blocks; i++)
+            {
+                sack[i] = new SackBlock(_rcv.Nxt + unchecked((uint)(ranges[i].Start - next)), _rcv.Nxt + unchecked((uint)(ranges[i].End - next)));
+            }
+
+            options.NoOperation();
+            options.NoOperation();
+            options.Sack(sack);
+        }
+    }
+
+    private uint TsVal(TcpInstant now) => unchecked(now.Milliseconds + _ts.Offset);
+
+    /// <summary>SYN or, in simultaneous open, SYN,ACK.</summary>
+    private bool TryEmitSyn(TcpInstant now, PacketSlot into)
+    {
+        if (!_synPending)
+        {
+            if (_ackNow || _dupAckPending)
+            {
+                BuildAck(now, _snd.Nxt, into);
+                return true;
+            }
+
+            return false;
+        }
+
+        _synPending = false;
+        _synTransmissions++;
+        bool isReply = State == TcpState.SynReceived;
+        Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
+        TcpOptionWriter options = new(area);
+        TcpStackOptions stack = _core.Options.Tcp;
+        _tcp.WriteSynOptions(
+            ref options,
+            AdvertisedMss,
+            isReply ? _agreed.Sack : stack.SelectiveAcknowledgments,
+            isReply ? _ts.IsOn : stack.Timestamps,
+            TsVal(now),
+            isReply ? _ts.Recent : 0,
+            (isReply ? _agreed.WindowScaling : stack.WindowScaling) ? _rcv.Shift : null);
+        _synWindow = (uint)Math.Min(Options.ReceiveBufferSize, 0xFFFF);
+        SegmentWriter.Write(
+            into,
+            new SegmentFields
+            {
+                Tuple = Tuple,
+                Seq = _snd.Iss,
+                Ack = isReply ? _rcv.Nxt : default,
+                Flags = isReply ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn,
+                Window = (ushort)_synWindow,
+                Identification = _ipIdentification++,
+                TimeToLive = Options.TimeToLive,
+                TypeOfService = (byte)(Options.TypeOfService & 0xFC),
+                Options = options.Written,
+            },
+            0);
+        _snd.Nxt = _snd.Iss + 1;
+        _segmentsSent++;
+        _core.Counters.TcpOutSegs++;
+        _timers.Set(TcpTimer.Retransmit, now + _rtt.Rto);
+        if (_synTransmissions == 1)
+        {
+            _isTiming = true;
+            _timedEnd = _snd.Nxt;
+            _timedAt = now;
+        }
+        else
+        {
+            _isTiming = false;
+            _core.Counters.TcpRetransSegs++;
+        }
+
+        if (isReply)
+        {
+            OnAckSent();
+        }
+
+        return true;
+    }
+
+    /// <summary>The window to announce (RFC 9293 §3.8.6.2.2, MUST-39): never less than the peer has been promised, and no creeping by small steps.</summary>
+    private uint TargetWindow()
+    {
+        uint current = _rcv.Wnd;
+        if (_core.Blocks.IsExhausted)
+        {
+            return current;
+        }
+
+        long free = Options.ReceiveBufferSize - ReceiveQueue.Length;
+        long most = 0xFFFFL << _rcv.Shift;
+        free = Math.Clamp(free, 0, most);
+        return free - current < Math.Min(Options.ReceiveBufferSize / 2, ReceiveMss) && current != 0 && free < Options.ReceiveBufferSize
+            ? current
+            : (uint)Math.Max(free, current);
+    }
+
+    private ushort WindowField(TcpInstant now)
+    {
+        _ = now;
+        uint current = _rcv.Wnd;
+        uint target = TargetWindow();
+        if (target < Math.Min(Options.ReceiveBufferSize / 2, ReceiveMss) && current == 0)
+        {
+            target = 0;
+        }
+
+        uint field = target >> _rcv.Shift;
+        if (field << _rcv.Shift < current)
+        {
+            // RFC 7323 §2.4: rounding must not move the right edge back.
+            field++;
+        }
+
+        field = Math.Min(field, 0xFFFF);
+        uint window = field << _rcv.Shift;
+        if (window > current)
+        {
+            _rcv.Adv = _rcv.Nxt + window;
+        }
+
+        return (ushort)field;
+    }
+
+    /// <summary>Text arrived in order: when to acknowledge (RFC 9293 SHLD-18, SHLD-19; RFC 5681 §4.2).</summary>
+    private void AcknowledgeText(TcpInstant now, int octets, bool filledGap)
+    {
+        _unackedText += octets;
+        _lastTextAt = now;
+        if (filledGap || _reassembler is { IsEmpty: false } || _unackedText >= 2 * _rcvMss || Options.DelayedAck <= TimeSpan.Zero)
+        {
+            _ackNow = true;
+        }
+        else if (_quickAcks > 0 && _core.Options.Tcp.QuickAck)
+        {
+            _quickAcks--;
+            _ackNow = true;
+        }
+        else if (!_timers.IsSet(TcpTimer.DelayedAck))
+        {
+            _timers.Set(TcpTimer.DelayedAck, now + Options.DelayedAck);
+            _core.Counters.TcpDelayedAcks++;
+        }
+    }
+
+    /// <summary>A duplicate ACK for each out-of-order segment: when one is owed already, that one leaves now.</summary>
+    private void RequestDuplicateAck(TcpInstant now)
+    {
+        if (_dupAckPending)
+        {
+            SendAckNow(now);
+        }
+
+        _dupAckPending = true;
+    }
+
+    /// <summary>RFC 5961 §7: challenge ACKs are throttled, per connection and for the stack.</summary>
+    private void RequestChallengeAck(TcpInstant now)
+    {
+        if (_challengeBucket.TryTake(now) && _tcp.ChallengeAcks.TryTake(now))
+        {
+            _core.Counters.TcpChallengeAcks++;
+            SendAckNow(now);
+        }
+        else
+        {
+            _core.Counters.TcpChallengeAcksSuppressed++;
+        }
+    }
+
+    /// <summary>The ACK that answers an unacceptable segment. For repeated data it is always sent; bare segments are limited, so that two hosts cannot keep each other busy.</summary>
+    private void RequestStrayAck(TcpInstant now, bool hasData, bool isOldData = false)
+    {
+        if (hasData || isOldData || _strayBucket.TryTake(now))
+        {
+            RequestDuplicateAck(now);
+        }
+    }
+
+    /// <summary>An ACK on its own, at once.</summary>
+    private void SendAckNow(TcpInstant now) => SendBare(now, _snd.Nxt);
+
+    private void SendBare(TcpInstant now, Seq<Local> seq)
+    {
+        if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is { } slot)
+        {
+            BuildAck(now, seq, slot);
+            _core.Send(slot);
+        }
+    }
+
+    private long RestartWindow()
+    {
+        int segments = _core.Options.Tcp.InitialWindowSegments;
+        return Math.Max((long)segments * EffectiveMss, EffectiveMss);
+    }
+
+    private void RefreshPathMtu(TcpInstant now)
+    {
+        _pathMtuGeneration = _tcp.PathMtuGeneration;
+        _pathMtu = _core.Ip.PathMtu(now, Tuple.Remote.Address);
+        _congestion.Smss = EffectiveMss;
+    }
+}

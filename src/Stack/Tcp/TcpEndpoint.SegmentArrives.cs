@@ -1,0 +1,663 @@
+using System.Net.NetworkInformation;
+using System.Net.Sockets;
+using Tcpcrypt.Core;
+using Tcpcrypt.Wire;
+
+namespace Tcpcrypt.Tcp;
+
+// RFC 9293 §3.10.7: SYN-SENT, then the numbered steps of §3.10.7.4. CLOSED and LISTEN are in TcpLayer, passive SYN-RECEIVED before the ACK in SynCache.
+internal sealed partial class TcpEndpoint
+{
+    private static readonly TimeSpan s_tsRecentLifetime = TimeSpan.FromDays(24);
+
+    /// <summary>When anything acceptable was heard last: for keep-alive.</summary>
+    private TcpInstant _lastReceivedAt;
+
+    private TokenBucket _challengeBucket = new(10, TimeSpan.FromMilliseconds(500));
+    private TokenBucket _strayBucket = new(20, TimeSpan.FromMilliseconds(100));
+
+    public SegmentVerdict OnSegment(TcpInstant now, scoped in Segment seg)
+    {
+        _segmentsReceived += seg.Count;
+        SegmentVerdict verdict = State == TcpState.SynSent ? OnSegmentSynSent(now, seg) : OnSegmentSynchronized(now, seg);
+        if (!IsClosed && (_ackNow || _dupAckPending || HasSomethingToSend))
+        {
+            MarkReady();
+        }
+
+        UpdateDeadline();
+        return verdict;
+    }
+
+    // RFC 9293 §3.10.7.3.
+    private SegmentVerdict OnSegmentSynSent(TcpInstant now, scoped in Segment seg)
+    {
+        // First, check the ACK bit.
+        if (seg.IsAck && (seg.Ack <= _snd.Iss || seg.Ack > _snd.Nxt))
+        {
+            if (!seg.IsRst)
+            {
+                _tcp.SendControl(Tuple, seg.Ack, default, TcpFlags.Rst, 0, null, Options.TimeToLive, Options.TypeOfService);
+                _core.Counters.TcpOutRsts++;
+            }
+
+            return DropReason.TcpSynSentUnacceptable;
+        }
+
+        // Second, check the RST bit.
+        if (seg.IsRst)
+        {
+            if (!seg.IsAck)
+            {
+                return DropReason.TcpResetIgnored;
+            }
+
+            Finish(SocketError.ConnectionRefused);
+            return DropReason.TcpReset;
+        }
+
+        // Fourth, check the SYN bit; fifth, neither SYN nor RST: drop. (A FIN is not looked at in SYN-SENT.)
+        if (!seg.IsSyn)
+        {
+            return DropReason.TcpNoAck;
+        }
+
+        SynOptions options = SynOptions.Parse(seg.Options);
+        _rcv.Irs = seg.Seq;
+        _rcv.Nxt = seg.Seq + 1;
+        _rcv.Adv = _rcv.Nxt + _synWindow;
+        _rcv.UrgentOffset = -1;
+        Agree(SynAgreement.From(options, _core.Options.Tcp));
+        _ts.LastAckSent = _rcv.Nxt;
+        if (_ts.IsOn)
+        {
+            _ts.Recent = options.TsVal;
+            _ts.RecentAt = now;
+        }
+
+        // The window in a SYN is never scaled (RFC 7323 §2.2).
+        _snd.Wnd = seg.WindowField;
+        _snd.MaxWnd = _snd.Wnd;
+        _snd.Wl1 = seg.Seq;
+        _snd.Wl2 = seg.Ack;
+        RefreshPathMtu(now);
+
+        if (!seg.IsAck)
+        {
+            // Simultaneous open (RFC 9293 §3.5, MUST-10): SYN,ACK with our ISS.
+            Enter(TcpState.SynReceived);
+            _synPending = true;
+            _rtt.OnProgress();
+            return SegmentVerdict.Processed;
+        }
+
+        _snd.Una = seg.Ack;
+        TakeRttSample(now, seg);
+        _rtt.OnProgress();
+        _timers.Cancel(TcpTimer.Retransmit);
+        Establish(now);
+        _ackNow = true;
+
+        // Seventh and eighth steps for what rides on the SYN,ACK. Its sequence number counts from behind the SYN.
+        ProcessUrgent(seg, seg.Seq + 1);
+        AcceptText(now, seg, seg.Seq + 1);
+        ProcessFin(now);
+        if (_isFinQueued)
+        {
+            EnterClosing();
+        }
+
+        return SegmentVerdict.Processed;
+    }
+
+    // RFC 9293 §3.10.7.4: other states. Order matters; each step may drop the segment, and says why.
+    private SegmentVerdict OnSegmentSynchronized(TcpInstant now, scoped in Segment seg)
+    {
+        if (CheckTimestamp(now, seg) is { IsDrop: true } old) { return old; }                    // RFC 7323 §5.3, R1
+        if (CheckSequence(now, seg) is { IsDrop: true } unacceptable) { return unacceptable; }   // first
+        if (CheckReset(now, seg) is { IsDrop: true } reset) { return reset; }                    // second, RFC 5961 §3.2
+        if (CheckSyn(now, seg) is { IsDrop: true } syn) { return syn; }                          // fourth, RFC 5961 §4.2
+        if (ProcessAck(now, seg) is { IsDrop: true } ack) { return ack; }                        // fifth
+        if (IsClosed)
+        {
+            return SegmentVerdict.Processed;
+        }
+
+        UpdateTsRecent(now, seg);
+        ProcessUrgent(seg, seg.Seq);                                                            // sixth
+        if (AcceptText(now, seg, seg.Seq) is { IsDrop: true } text) { return text; }            // seventh
+        ProcessFin(now);                                                                        // eighth
+        return SegmentVerdict.Processed;
+    }
+
+    /// <summary>PAWS, and the rule that timestamps once agreed are on every segment (RFC 7323 §3.2, §5).</summary>
+    private SegmentVerdict CheckTimestamp(TcpInstant now, scoped in Segment seg)
+    {
+        if (!_ts.IsOn || seg.IsRst)
+        {
+            return SegmentVerdict.Processed;
+        }
+
+        if (!seg.HasTimestamps)
+        {
+            // RFC 7323 §3.2: SHOULD silently drop; must not abort.
+            return DropReason.TcpMissingTimestamp;
+        }
+
+        if (Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime)
+        {
+            // R1: acknowledge and drop. A bare old ACK needs no answer each time, or two hosts could keep each other busy.
+            RequestStrayAck(now, hasData: seg.Len > 0);
+            return DropReason.TcpPaws;
+        }
+
+        return SegmentVerdict.Processed;
+    }
+
+    /// <summary>First: the sequence number (RFC 9293 §3.10.7.4).</summary>
+    private SegmentVerdict CheckSequence(TcpInstant now, scoped in Segment seg)
+    {
+        if (Acceptability.IsAcceptable(seg.Seq, seg.Len, _rcv.Nxt, _rcv.Wnd))
+        {
+            return SegmentVerdict.Processed;
+        }
+
+        if (seg.IsRst)
+        {
+            return DropReason.TcpOutsideWindow;
+        }
+
+        // Crossing closes and opens: the peer's SYN,ACK or FIN is repeated below RCV.NXT, yet its ACK is news (RFC 9293 appendix A.2).
+        bool isRepeat = seg.End <= _rcv.Nxt && _rcv.Nxt - seg.Seq <= Math.Max(seg.Len, 1);
+        if (seg.IsAck && (isRepeat || (_rcv.Wnd == 0 && seg.Seq == _rcv.Nxt)))
+        {
+            // MUST-66: with a zero window ACK, URG (and RST, below for the exact number) are still processed.
+            if (_rcv.Wnd == 0 && seg.Seq == _rcv.Nxt)
+            {
+                ProcessUrgent(seg, seg.Seq);
+            }
+
+            if (seg.IsSyn && State == TcpState.SynReceived)
+            {
+                // Simultaneous open: the SYN,ACK answers our SYN.
+                ProcessAck(now, seg);
+                _ackNow = true;
+                return DropReason.TcpDuplicateData;
+            }
+
+            if (!seg.IsSyn)
+            {
+                ProcessAck(now, seg);
+            }
+        }
+
+        if (!IsClosed)
+        {
+            RequestStrayAck(now, hasData: seg.Len > 0, isOldData: seg.Payload.Length > 0 && seg.End <= _rcv.Nxt);
+        }
+
+        return _rcv.Wnd == 0 || seg.Seq > _rcv.Nxt ? DropReason.TcpOutsideWindow : DropReason.TcpDuplicateData;
+    }
+
+    /// <summary>Second: RST (RFC 9293 §3.10.7.4; RFC 5961 §3.2).</summary>
+    private SegmentVerdict CheckReset(TcpInstant now, scoped in Segment seg)
+    {
+        if (!seg.IsRst)
+        {
+            return SegmentVerdict.Processed;
+        }
+
+        if (seg.Seq != _rcv.Nxt)
+        {
+            RequestChallengeAck(now);
+            return DropReason.TcpResetChallenged;
+        }
+
+        switch (State)
+        {
+            case TcpState.SynReceived:
+                Finish(SocketError.ConnectionRefused);
+                break;
+            case TcpState.Closing or TcpState.LastAck:
+                // What we had to say may be lost; what the peer sent is all here (§3.10.7.4: CLOSED).
+                Finish(SocketError.Success);
+                break;
+            default:
+                _core.Counters.TcpEstabResets++;
+
+                // Queues are flushed: octets not yet read are gone (§3.10.7.4), as with every stack behind the sockets API on reset.
+                ReceiveQueue.Discard();
+                Finish(SocketError.ConnectionReset);
+                break;
+        }
+
+        return DropReason.TcpReset;
+    }
+
+    /// <summary>Fourth: SYN (RFC 5961 §4.2: challenge, whatever its sequence number).</summary>
+    private SegmentVerdict CheckSyn(TcpInstant now, scoped in Segment seg)
+    {
+        if (!seg.IsSyn)
+        {
+            return SegmentVerdict.Processed;
+        }
+
+        RequestChallengeAck(now);
+        return DropReason.TcpSynChallenged;
+    }
+
+    /// <summary>Fifth: ACK.</summary>
+    private SegmentVerdict ProcessAck(TcpInstant now, scoped in Segment seg)
+    {
+        if (!seg.IsAck)
+        {
+            return DropReason.TcpNoAck;
+        }
+
+        if (State == TcpState.SynReceived)
+        {
+            if (seg.Ack <= _snd.Una || seg.Ack > _snd.Nxt)
+            {
+                _tcp.SendControl(Tuple, seg.Ack, default, TcpFlags.Rst, 0, null, Options.TimeToLive, Options.TypeOfService);
+                _core.Counters.TcpOutRsts++;
+                return DropReason.TcpAckUnacceptable;
+            }
+
+            UpdateWindow(seg);
+            _snd.Una = _snd.Iss + 1;
+            TakeRttSample(now, seg);
+            _rtt.OnProgress();
+            _timers.Cancel(TcpTimer.Retransmit);
+            Establish(now);
+            if (_isFinQueued)
+            {
+                EnterClosing();
+            }
+        }
+
+        // RFC 5961 §5.2, which tightens RFC 9293's "older is a duplicate".
+        if (!Acceptability.IsAckInRange(seg.Ack, _snd.Una, _snd.Nxt, _snd.MaxWnd))
+        {
+            if (seg.Ack > _snd.Nxt)
+            {
+                RequestStrayAck(now, hasData: seg.Len > 0);
+                return DropReason.TcpAckUnacceptable;
+            }
+
+            RequestChallengeAck(now);
+            return DropReason.TcpAckTooOld;
+        }
+
+        _lastReceivedAt = now;
+        _keepAliveProbes = 0;
+        bool isWindowSame = unchecked((uint)seg.WindowField << _snd.Shift) == _snd.Wnd;
+        if (seg.Ack > _snd.Una)
+        {
+            OnAckAdvance(now, seg);
+            if (IsClosed)
+            {
+                return SegmentVerdict.Processed;
+            }
+        }
+        else if (seg.Ack == _snd.Una && FlightSize > 0 && seg.Payload.Length == 0 && !seg.IsFin && !seg.IsSyn && isWindowSame && _snd.Wnd > 0)
+        {
+            OnDuplicateAck(now, seg.Count);
+        }
+
+        if (seg.Ack >= _snd.Una)
+        {
+            UpdateWindow(seg);
+            OnWindow(now);
+        }
+
+        return SegmentVerdict.Processed;
+    }
+
+    /// <summary>SND.UNA &lt; SEG.ACK =&lt; SND.NXT: octets of ours have arrived.</summary>
+    private void OnAckAdvance(TcpInstant now, scoped in Segment seg)
+    {
+        uint flightBefore = FlightSize;
+        long octets = unchecked((uint)(seg.Ack - _snd.Una));
+        bool isFinAcked = _isFinSent && !_isFinAcked && seg.Ack == _snd.Nxt;
+        long dataOctets = isFinAcked ? octets - 1 : octets;
+
+        TakeRttSample(now, seg);
+        SendQueue.Release(SendQueue.Head + dataOctets);
+        _snd.Una = seg.Ack;
+        _isFinAcked |= isFinAcked;
+        _rexmitNxt = Seq<Local>.Max(_rexmitNxt, _snd.Una);
+        if (_snd.HasUrgent && _snd.Una >= _snd.Up)
+        {
+            _snd.HasUrgent = false;
+        }
+
+        // RFC 6298 §5.2-5.3, and progress ends the back-off.
+        _rtt.OnProgress();
+        _retries = 0;
+        _isR1Reported = false;
+        _firstUnackedAt = now;
+        if (FlightSize == 0)
+        {
+            _timers.Cancel(TcpTimer.Retransmit);
+        }
+        else if (_recovery != Recovery.Fast || !_hasPartialAck)
+        {
+            // RFC 6582 §3.2 step 5: in recovery only the first partial ACK restarts the timer.
+            _timers.Set(TcpTimer.Retransmit, now + _rtt.Rto);
+        }
+
+        OnAckForRecovery(now, dataOctets, flightBefore);
+        if (dataOctets > 0)
+        {
+            _core.Raise(this, CoreEvents.Writable);
+        }
+
+        if (isFinAcked)
+        {
+            OnFinAcked(now);
+        }
+    }
+
+    /// <summary>Our FIN is acknowledged: FIN-WAIT-1 → FIN-WAIT-2, CLOSING → TIME-WAIT, LAST-ACK → CLOSED.</summary>
+    private void OnFinAcked(TcpInstant now)
+    {
+        _core.Raise(this, CoreEvents.WriteClosed);
+        switch (State)
+        {
+            case TcpState.FinWait1:
+                Enter(TcpState.FinWait2);
+                if (_isDetached)
+                {
+                    _timers.Set(TcpTimer.FinWait2, now + _core.Options.Tcp.FinWait2Timeout);
+                }
+
+                break;
+            case TcpState.Closing:
+                EnterTimeWait(now);
+                break;
+            case TcpState.LastAck:
+                Finish(SocketError.Success);
+                break;
+            default:
+                break;
+        }
+    }
+
+    /// <summary>The window of a segment that is not older than the last update (SND.WL1, SND.WL2).</summary>
+    private void UpdateWindow(scoped in Segment seg)
+    {
+        if (_snd.Wl1 < seg.Seq || (_snd.Wl1 == seg.Seq && _snd.Wl2 <= seg.Ack) || State == TcpState.SynReceived)
+        {
+            _snd.Wnd = seg.IsSyn ? seg.WindowField : (uint)seg.WindowField << _snd.Shift;   // RFC 7323 §2.2: never scaled in a SYN
+            _snd.Wl1 = seg.Seq;
+            _snd.Wl2 = seg.Ack;
+            _snd.MaxWnd = Math.Max(_snd.MaxWnd, _snd.Wnd);
+        }
+    }
+
+    /// <summary>RFC 7323 §4.3: TS.Recent follows segments that span Last.ACK.sent, so that delayed ACKs echo the earliest.</summary>
+    private void UpdateTsRecent(TcpInstant now, scoped in Segment seg)
+    {
+        if (_ts.IsOn && !seg.IsRst && seg.Seq <= _ts.LastAckSent && !(Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime))
+        {
+            _ts.Recent = seg.TsVal;
+            _ts.RecentAt = now;
+        }
+    }
+
+    /// <summary>Sixth: URG. The pointer may be anything; it moves a mark and touches no data (RFC 9293 §3.8.5, RFC 6093).</summary>
+    private void ProcessUrgent(scoped in Segment seg, Seq<Remote> first)
+    {
+        if (!seg.IsUrg || IsFinReceived || State is not (TcpState.SynReceived or TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2))
+        {
+            return;
+        }
+
+        long offset = StreamOffset(first) + seg.UrgentPointer;
+        if (offset > _rcv.UrgentOffset && offset > ReceiveQueue.Head)
+        {
+            _rcv.UrgentOffset = offset;
+            _core.Raise(this, CoreEvents.Urgent);
+        }
+    }
+
+    /// <summary>Seventh: segment text. <paramref name="first"/> is the sequence number of the first payload octet.</summary>
+    private SegmentVerdict AcceptText(TcpInstant now, scoped in Segment seg, Seq<Remote> first)
+    {
+        ReadOnlySpan<byte> payload = seg.Payload;
+        if (payload.Length == 0 && !seg.IsFin)
+        {
+            return SegmentVerdict.Processed;
+        }
+
+        if (State is TcpState.CloseWait or TcpState.Closing or TcpState.LastAck)
+        {
+            // Nothing comes behind a FIN; a repeated one wants its ACK again.
+            _ackNow = true;
+            return payload.Length > 0 ? DropReason.TcpDuplicateData : SegmentVerdict.Processed;
+        }
+
+        long start = StreamOffset(first);
+        long end = start + payload.Length;
+        long next = StreamOffset(_rcv.Nxt);
+        long edge = next + _rcv.Wnd;
+        if (_isDetached && end > next)
+        {
+            // SHLD-3: the application is gone, so new data cannot be delivered: the peer learns it by RST.
+            GiveUp(now, SocketError.ConnectionAborted);
+            return DropReason.TcpAfterClose;
+        }
+
+        bool hasFin = seg.IsFin;
+        if (start < next)
+        {
+            int trim = (int)Math.Min(next - start, payload.Length);
+            payload = payload[trim..];
+            start += trim;
+            if (trim > 0 && payload.Length == 0 && !(hasFin && end == next))
+            {
+                _ackNow = true;
+                return DropReason.TcpDuplicateData;
+            }
+        }
+
+        if (end > edge)
+        {
+            // The window bounds us, not the peer's wishes; a FIN behind it goes too.
+            payload = payload[..(int)Math.Max(0, Math.Min(payload.Length, edge - start))];
+            hasFin = false;
+        }
+
+        if (_finOffset >= 0)
+        {
+            payload = payload[..(int)Math.Max(0, Math.Min(payload.Length, _finOffset - start))];
+        }
+        else if (hasFin && end >= next && end <= edge)
+        {
+            _finOffset = end;
+        }
+
+        if (seg.GsoSize > 0 || seg.Payload.Length > _rcvMss)
+        {
+            _rcvMss = Math.Min(seg.GsoSize > 0 ? seg.GsoSize : seg.Payload.Length, AdvertisedMss);
+        }
+
+        if (start > next)
+        {
+            return HoldOutOfOrder(now, start, payload);
+        }
+
+        if (payload.Length > 0)
+        {
+            Deliver(payload);
+            bool filledGap = false;
+            if (_reassembler is { IsEmpty: false })
+            {
+                filledGap = true;
+                long moved = _reassembler.MoveTo(_discardsInput ? null : ReceiveQueue, StreamOffset(_rcv.Nxt));
+                _rcv.Nxt += (uint)moved;
+                _bytesReceived += moved;
+                if (_discardsInput)
+                {
+                    _discarded += moved;
+                }
+            }
+
+            AcknowledgeText(now, payload.Length, filledGap);
+        }
+
+        return SegmentVerdict.Processed;
+    }
+
+    private void Deliver(ReadOnlySpan<byte> payload)
+    {
+        if (_discardsInput)
+        {
+            _discarded += payload.Length;
+        }
+        else
+        {
+            ReceiveQueue.Append(payload);
+            _core.Raise(this, CoreEvents.Readable);
+        }
+
+        _rcv.Nxt += (uint)payload.Length;
+        _bytesReceived += payload.Length;
+    }
+
+    private SegmentVerdict HoldOutOfOrder(TcpInstant now, long start, ReadOnlySpan<byte> payload)
+    {
+        // RFC 5681 §4.2: an out-of-order segment is acknowledged at once; several in one batch give several duplicate ACKs.
+        RequestDuplicateAck(now);
+        _quickAcks = Math.Max(_quickAcks, 16);
+        if (payload.Length == 0)
+        {
+            return SegmentVerdict.Processed;
+        }
+
+        _core.Counters.TcpOutOfOrder++;
+        _reassembler ??= new Reassembler(_core.Blocks);
+        long limit = _core.Blocks.IsExhausted ? 0 : Math.Max(2L * Options.ReceiveBufferSize, BlockPool.LargeSize);
+        bool isHeld = _reassembler.Insert(start, payload, limit, out bool isConflict, out bool isDuplicate);
+        if (isConflict)
+        {
+            _core.Counters.TcpOverlapConflicts++;
+        }
+
+        return !isHeld ? DropReason.TcpReassemblyLimit : isDuplicate ? DropReason.TcpDuplicateData : SegmentVerdict.Processed;
+    }
+
+    /// <summary>Eighth: the peer's FIN, once everything before it is here.</summary>
+    private void ProcessFin(TcpInstant now)
+    {
+        if (_finOffset < 0 || IsFinReceived || StreamOffset(_rcv.Nxt) != _finOffset)
+        {
+            return;
+        }
+
+        IsFinReceived = true;
+        _rcv.Nxt += 1;
+        if (_rcv.Adv < _rcv.Nxt)
+        {
+            _rcv.Adv = _rcv.Nxt;
+        }
+
+        _ackNow = true;
+        switch (State)
+        {
+            case TcpState.Established:
+                Enter(TcpState.CloseWait);
+                break;
+            case TcpState.FinWait1:
+                Enter(TcpState.Closing);
+                break;
+            case TcpState.FinWait2:
+                // The ACK of the FIN leaves before the TCB does.
+                SendAckNow(now);
+                _core.Raise(this, CoreEvents.ReadClosed | CoreEvents.Readable);
+                EnterTimeWait(now);
+                return;
+            default:
+                break;
+        }
+
+        _core.Raise(this, CoreEvents.ReadClosed | CoreEvents.Readable);
+    }
+
+    /// <summary>The stream offset of a sequence number near RCV.NXT: offset 0 is IRS+1.</summary>
+    private long StreamOffset(Seq<Remote> seq)
+    {
+        long next = ReceiveQueue.Tail + _discarded;
+        return next + (seq - _rcv.Nxt) + (IsFinReceived ? 1 : 0);
+    }
+
+    /// <summary>Octets that were acknowledged and thrown away after <see cref="CloseReceive"/>.</summary>
+    private long _discarded;
+
+    /// <summary>ICMP about this connection (RFC 5927 §4: the quoted number must be in flight).</summary>
+    public bool OnIcmpError(TcpInstant now, scoped in Ip.IcmpError error)
+    {
+        if (IsClosed || error.Sequence < _snd.Una || error.Sequence >= _snd.Nxt)
+        {
+            return false;
+        }
+
+        if (error.IsFragmentationNeeded)
+        {
+            OnPacketTooBig(now, error.NextHopMtu);
+        }
+        else if (State is TcpState.SynSent or TcpState.SynReceived && IsHardError(error))
+        {
+            // RFC 9293 SHLD-26, in the non-synchronized states only (RFC 5927 §5.2).
+            Finish(error.SocketError);
+        }
+        else
+        {
+            // MUST-56: soft errors never abort; SHLD-25: they are reported.
+            _softError = error.SocketError;
+            _core.Raise(this, CoreEvents.Notice);
+        }
+
+        UpdateDeadline();
+        return true;
+    }
+
+    /// <summary>Unreachable 2, 3 (protocol, port) are hard; 9, 10, 13 (prohibited) as hard in SYN-SENT [1122-13].</summary>
+    private static bool IsHardError(scoped in Ip.IcmpError error) => error.Type == IcmpType.DestinationUnreachable && error.Code is 2 or 3 or 9 or 10 or 13;
+
+    private void OnPacketTooBig(TcpInstant now, int mtu)
+    {
+        // RFC 5927 §7.2: a claim above what was sent is a lie; one below what has been acknowledged waits for a time-out to confirm it.
+        if (mtu >= _pathMtu)
+        {
+            return;
+        }
+
+        if (mtu < _largestAcked)
+        {
+            _pendingMtu = mtu;
+            return;
+        }
+
+        ApplyPathMtu(now, mtu);
+    }
+
+    private void ApplyPathMtu(TcpInstant now, int mtu)
+    {
+        _core.Ip.OnPathMtu(now, Tuple.Remote.Address, mtu);
+        _tcp.PathMtuGeneration++;
+        _core.Counters.TcpPmtuReductions++;
+        _pendingMtu = 0;
+        RefreshPathMtu(now);
+
+        // What is in flight was too big: resend at once, with no congestion response (RFC 1191 §6.5).
+        if (FlightSize > 0 && State != TcpState.SynSent)
+        {
+            _rexmitNxt = _snd.Una;
+            _recover = _snd.Nxt;
+            _recovery = Recovery.Loss;
+            _lossIsPathMtu = true;
+            MarkReady();
+        }
+    }
+}

@@ -1,0 +1,200 @@
+using System.Net.NetworkInformation;
+using System.Net.Sockets;
+using Tcpcrypt.Core;
+using Tcpcrypt.Wire;
+
+namespace Tcpcrypt.Tcp;
+
+// RFC 9293 §3.10.1-3.10.6: SEND, RECEIVE, CLOSE, ABORT. All are called under the core's lock.
+internal sealed partial class TcpEndpoint
+{
+    /// <summary>SEND: octets were appended to <see cref="SendQueue"/>.</summary>
+    public void OnSend(TcpInstant now)
+    {
+        if (IsClosed)
+        {
+            SendQueue.Discard();
+            return;
+        }
+
+        MarkReady();
+    }
+
+    /// <summary>SEND with the URGENT flag: everything queued so far is urgent (RFC 9293 MUST-30, MUST-31).</summary>
+    public void OnSendUrgent(TcpInstant now)
+    {
+        if (IsClosed)
+        {
+            return;
+        }
+
+        // SND.UP is the octet behind the urgent data (MUST-62).
+        _snd.Up = SequenceOf(SendQueue.Tail);
+        _snd.HasUrgent = true;
+        MarkReady();
+    }
+
+    /// <summary>RECEIVE: octets were released from <see cref="ReceiveQueue"/>; the window may open (RFC 9293 §3.8.6.2.2).</summary>
+    public void OnReceive(TcpInstant now)
+    {
+        if (IsClosed || State == TcpState.SynSent || IsFinReceived)
+        {
+            return;
+        }
+
+        // An update is worth a segment when the window the peer sees is at most half of what it could be, and would at least double.
+        uint current = _rcv.Wnd;
+        uint target = TargetWindow();
+        int least = Math.Min(Options.ReceiveBufferSize / 2, ReceiveMss);
+        if (target >= current + (uint)Math.Max(least, 1) && current <= (uint)Options.ReceiveBufferSize / 2 && target >= 2 * (ulong)current)
+        {
+            _ackNow = true;
+            MarkReady();
+        }
+    }
+
+    /// <summary>Settings changed: Nagle, cork, keep-alive, buffers take effect at once.</summary>
+    public void OnOptionsChanged(TcpInstant now)
+    {
+        if (IsClosed)
+        {
+            return;
+        }
+
+        if (!Options.Cork)
+        {
+            _timers.Cancel(TcpTimer.Cork);
+        }
+
+        _isCorkExpired = false;
+        RefreshPathMtu(now);
+        ArmKeepAlive(now);
+        OnReceive(now);
+        MarkReady();
+        UpdateDeadline();
+    }
+
+    /// <summary>CLOSE: no more sends; queued data goes out, then FIN (shutdown for writing).</summary>
+    public void CloseSend(TcpInstant now)
+    {
+        if (_isFinQueued)
+        {
+            return;
+        }
+
+        _isFinQueued = true;
+        if (IsClosed)
+        {
+            return;
+        }
+
+        if (State == TcpState.SynSent)
+        {
+            // RFC 9293 §3.10.4: SYN-SENT: delete the TCB. Queued sends are lost.
+            Finish(SocketError.OperationAborted);
+            return;
+        }
+
+        // In SYN-RECEIVED the FIN waits for ESTABLISHED (§3.10.4).
+        EnterClosing();
+        MarkReady();
+    }
+
+    /// <summary>Shutdown for reading: what is unread and what still arrives is discarded and acknowledged.</summary>
+    public void CloseReceive(TcpInstant now)
+    {
+        if (!_discardsInput)
+        {
+            _discardsInput = true;
+            ReceiveQueue.Discard();
+            OnReceive(now);
+            _core.Raise(this, CoreEvents.ReadClosed | CoreEvents.Readable);
+        }
+    }
+
+    /// <summary>The application lets go of the connection: FIN after queued data; RST when received data is unread or linger is zero (RFC 9293 SHLD-3, RFC 2525 §2.17).</summary>
+    public void Close(TcpInstant now)
+    {
+        if (_isDetached)
+        {
+            return;
+        }
+
+        _isDetached = true;
+        if (IsClosed)
+        {
+            ReceiveQueue.Discard();
+            return;
+        }
+
+        if (Options.Linger == TimeSpan.Zero || ReceiveQueue.Length > 0 || _reassembler is { Length: > 0 })
+        {
+            Abort(now);
+            return;
+        }
+
+        CloseSend(now);
+        if (State == TcpState.FinWait2)
+        {
+            _timers.Set(TcpTimer.FinWait2, now + _core.Options.Tcp.FinWait2Timeout);
+        }
+
+        UpdateDeadline();
+    }
+
+    /// <summary>ABORT: RST in the synchronized states, queues dropped (RFC 9293 §3.10.5).</summary>
+    public void Abort(TcpInstant now)
+    {
+        _isDetached = true;
+        if (IsClosed)
+        {
+            ReceiveQueue.Discard();
+            return;
+        }
+
+        if (State is TcpState.SynReceived or TcpState.Established or TcpState.FinWait1 or TcpState.FinWait2 or TcpState.CloseWait or TcpState.Closing or TcpState.LastAck)
+        {
+            SendResetOfOurs(now);
+        }
+
+        Finish(SocketError.ConnectionAborted);
+    }
+
+    /// <summary>The stack gives the connection up by itself (time-outs): RST to the peer, an error for the application.</summary>
+    private void GiveUp(TcpInstant now, SocketError error)
+    {
+        if (State is not (TcpState.SynSent or TcpState.Closed))
+        {
+            SendResetOfOurs(now);
+        }
+
+        Finish(error);
+    }
+
+    private void SendResetOfOurs(TcpInstant now)
+    {
+        // SEQ = SND.NXT; where the peer took its window back, the window's edge: behind it the RST would be unacceptable.
+        Seq<Local> seq = Seq<Local>.Min(_snd.Nxt, _snd.Una + Math.Max(_snd.Wnd, 1));
+        _core.Counters.TcpOutRsts++;
+        if (WasEstablished)
+        {
+            _core.Counters.TcpEstabResets++;
+        }
+
+        _tcp.SendControl(Tuple, seq, _rcv.Nxt, TcpFlags.Rst | TcpFlags.Ack, 0, timestamps: _ts.IsOn ? (0, _ts.Recent) : null, Options.TimeToLive, Options.TypeOfService);
+    }
+
+    private void EnterClosing()
+    {
+        if (State == TcpState.Established)
+        {
+            Enter(TcpState.FinWait1);
+        }
+        else if (State == TcpState.CloseWait)
+        {
+            Enter(TcpState.LastAck);
+        }
+    }
+
+    private Seq<Local> SequenceOf(long offset) => (IsSynAcked ? _snd.Una : _snd.Iss + 1) + unchecked((uint)(offset - SendQueue.Head));
+}
