@@ -39,7 +39,7 @@ Console.WriteLine($"{count - failed.Count} of {count} seeds good ({first} to {fi
 return failed.Count == 0 ? 0 : 1;
 
 static void Trace(LinkPacket packet) =>
-    Console.WriteLine($"{packet.TimeNs / 1e9,12:0.000000} {(packet.FromA ? "A>B" : "B>A")} {packet.Fate,-10} {PacketPrinter.Print(packet.Packet.Span)}");
+    Console.WriteLine($"{packet.TimeNs / 1e9,12:0.000000} {(packet.FromA ? "A>B" : "B>A")} {packet.Fate,-10} {PacketPrinter.Format(packet.Packet.Span)}");
 
 int Number(string option, int otherwise)
 {

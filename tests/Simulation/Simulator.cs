@@ -28,22 +28,26 @@ internal static class Simulator
             attempts.Add(new Attempt(plan, i, plan.FromA ? a : b, plan.FromA ? b : a, new IPEndPoint(plan.FromA ? s_addressB : s_addressA, 5000 + i)));
         }
 
-        int steps = 0;
-        while (!attempts.TrueForAll(static attempt => attempt.IsDone))
+        for (int steps = 0; ; steps++)
         {
             foreach (Attempt attempt in attempts)
             {
                 attempt.Run(link.NowNs);
             }
 
+            if (attempts.TrueForAll(static attempt => attempt.IsDone))
+            {
+                break;
+            }
+
             long? wake = attempts.Min(attempt => attempt.WakeNs(link.NowNs));
             long? next = link.NextDeadlineNs;
-            if (wake is null && next is null && !attempts.TrueForAll(static attempt => attempt.IsDone))
+            if (wake is null && next is null)
             {
                 throw new SimulationException("nothing is going to happen any more, and not all is done: " + string.Join("; ", attempts));
             }
 
-            if (++steps > MaxSteps || Math.Min(wake ?? long.MaxValue, next ?? long.MaxValue) > LimitNs)
+            if (steps > MaxSteps || Math.Min(wake ?? long.MaxValue, next ?? long.MaxValue) > LimitNs)
             {
                 throw new SimulationException($"not done after {steps} steps and {TimeSpan.FromTicks(link.NowNs / 100)}: " + string.Join("; ", attempts));
             }
