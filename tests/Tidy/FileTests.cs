@@ -66,6 +66,6 @@ public sealed partial class FileTests
         or ".pkt" or ".txt" or ".editorconfig" or ".gitignore" or "";
 
     // Somebody's home or workspace. What a program looks for on any Linux (/dev/net/tun, /proc, /tmp, /usr/sbin) is no such path.
-    [GeneratedRegex(@"(?<![\w./~-])/(?:home|Users|work|workspace|mnt|opt|srv|root)/[\w.-]+|(?<![\w:])[A-Z]:\\\\?[A-Za-z]|/shared/|\.\./shared")]
+    [GeneratedRegex(@"(?<![\w./~-])/(?:home|Users|work|workspace|mnt|opt|srv|root)/[\w.-]+|(?<![\w:])[A-Z]:\\\\?[A-Za-z]|[/]shared/|[.]{2}/[s]hared")]
     private static partial Regex MachinePath();
 }
