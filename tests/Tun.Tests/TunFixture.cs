@@ -39,7 +39,7 @@ public abstract class TunFixture
     {
         foreach (TunDevice device in _devices)
         {
-            await device.DisposeAsync();
+            await device.DisposeAsync().AsTask().WaitAsync(Patience);
         }
 
         _devices.Clear();

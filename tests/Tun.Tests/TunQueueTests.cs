@@ -31,6 +31,9 @@ public class TunQueueTests : TunFixture
         waiting.UntilAsleep();
         queue.Wake();
         Assert.That(waiting.Ends, Is.True);
+        Stopwatch watch = Stopwatch.StartNew();
+        queue.Wait(TimeSpan.FromMilliseconds(50));
+        Assert.That(watch.ElapsedMilliseconds, Is.GreaterThanOrEqualTo(49), "a wake-up ends one wait");
     }
 
     [TestCase(0)]
