@@ -49,6 +49,10 @@ internal sealed partial class ConnectionLink
         {
             RunUserCalls(work, now);
         }
+        else if ((work & Work.CloseReceive) != 0)
+        {
+            Endpoint.ReceiveQueue.Discard();
+        }
 
         if ((work & Work.Notice) != 0)
         {

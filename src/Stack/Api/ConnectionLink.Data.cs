@@ -150,8 +150,8 @@ internal sealed partial class ConnectionLink
 
     /// <summary>
     /// Tells the core of released octets (RECEIVE) only now and then: each time costs a turn of the core, and until then every ACK announces the new window anyway. What must not happen is
-    /// that the peer waits for a window that has opened long ago. It cannot: an application empties the queue before it waits for more, so less than a quarter of the buffer is
-    /// unreported then; receiver SWS avoidance (RFC 9293 §3.8.6.2.2) may have kept up to half a buffer from being announced; so a quarter at least is open.
+    /// that the peer waits for a window that has opened long ago. It cannot: an application empties the queue before it waits for more, and less than a quarter of the buffer is
+    /// unreported then; so at the last report three quarters were free, and the core leaves out a window update (RFC 9293 §3.8.6.2.2) only while a good part of that is announced already.
     /// </summary>
     private void OnReleased(long count)
     {
@@ -180,8 +180,14 @@ internal sealed partial class ConnectionLink
     private int _closingWork;
 
     /// <summary>True when a write of so many octets would get on: a third of the buffer is free, or enough for all.</summary>
-    /// <remarks>Not at the first free octet: an awakening costs more than copying 64 KB.</remarks>
-    public bool CanWrite(int octets) => Endpoint.SendSpace >= Math.Min(octets, Math.Max(1, _sendBufferSize / 3)) || IsWriteEnded;
+    /// <remarks>
+    /// Not at the first free octet: an awakening costs more than copying 64 KB. An empty queue is always enough: where the stack's memory is used up, there is never more room than a little.
+    /// </remarks>
+    public bool CanWrite(int octets)
+    {
+        int space = Endpoint.SendSpace;
+        return space >= Math.Min(octets, Math.Max(1, _sendBufferSize / 3)) || (space > 0 && Endpoint.SendQueue.Length == 0) || IsWriteEnded;
+    }
 
     /// <summary>True when a write would fail.</summary>
     public bool IsWriteEnded => (Volatile.Read(ref _seen) & (WritesCompleted | Ended)) != 0;

@@ -76,6 +76,9 @@ internal sealed partial class StackHost : IAsyncDisposable
     /// <summary>Where continuations run unless a listener says otherwise.</summary>
     public ContinuationScheduling Scheduling { get; }
 
+    /// <summary>The device's name, for logs, metrics and captures.</summary>
+    public string DeviceName => _device.Name;
+
     /// <summary>True on the thread that must not wait for the stack.</summary>
     public bool IsLoopThread => Thread.CurrentThread == _thread;
 
