@@ -9,6 +9,9 @@ public sealed partial class IpStack
     private readonly Lock _captureLock = new();
     private CaptureHub? _captures;
 
+    /// <summary>The stack's instruments; null without a meter factory.</summary>
+    internal StackMetrics? Metrics { get; private set; }
+
     /// <summary>The stack's counters now. Cheap, and never waits; counters that change meanwhile may be one packet apart.</summary>
     /// <returns>The counters.</returns>
     public IpStackStatistics GetStatistics() => IpStackStatistics.From(Host.Core, ForwardCounters, Volatile.Read(ref _captures)?.Lost ?? 0);
@@ -59,16 +62,33 @@ public sealed partial class IpStack
         CaptureHub hub;
         lock (_captureLock)
         {
-            if (Host.IsStopped)
-            {
-                throw Host.StoppedReason();
-            }
-
+            ThrowIfEnded();
             hub = _captures ??= new CaptureHub(Host);
         }
 
-        PacketCapture capture = new(Host, hub, pcapng, validated, DeviceName);
+        PacketCapture capture = new(Host, hub, pcapng, validated, Device.Name);
         capture.Start();
         return capture;
+    }
+
+    partial void OnCreated()
+    {
+        if (Options.MeterFactory is { } factory)
+        {
+            Metrics = new StackMetrics(Host, ForwardCounters, factory, Device.Name);
+        }
+    }
+
+    partial void OnStopping() => StopForwarding();
+
+    partial void OnStopped() => Metrics?.Stop();
+
+    private void ThrowIfEnded()
+    {
+        ThrowIfStopping();
+        if (Host.IsStopped)
+        {
+            throw Host.StoppedReason();
+        }
     }
 }

@@ -26,7 +26,7 @@ public sealed partial class IpStack
         (Ipv4Address network, int prefixLength) = ApiArgument.Network(destinations);
         ArgumentNullException.ThrowIfNull(handler);
         TcpForwardOptions validated = (options ?? new TcpForwardOptions()).Validated();
-        TcpForwardMapping mapping = new(Host, Forwards, network, prefixLength, handler, validated);
+        TcpForwardMapping mapping = new(Forwards, network, prefixLength, handler, validated);
         mapping.Start();
         return mapping;
     }
@@ -44,13 +44,13 @@ public sealed partial class IpStack
         (Ipv4Address network, int prefixLength) = ApiArgument.Network(destinations);
         ArgumentNullException.ThrowIfNull(handler);
         UdpForwardOptions validated = (options ?? new UdpForwardOptions()).Validated();
-        UdpForwardMapping mapping = new(Host, Forwards, network, prefixLength, handler, validated);
+        UdpForwardMapping mapping = new(Forwards, network, prefixLength, handler, validated);
         mapping.Start();
         return mapping;
     }
 
     /// <summary>Takes no more forwarded requests and flows: the first step of a clean stop. Those accepted go on.</summary>
-    internal void StopForwarding()
+    private void StopForwarding()
     {
         lock (_forwardLock)
         {
@@ -64,15 +64,11 @@ public sealed partial class IpStack
         {
             lock (_forwardLock)
             {
-                if (Host.IsStopped)
-                {
-                    throw Host.StoppedReason();
-                }
-
+                ThrowIfEnded();
                 if (_forwardRuntime is null)
                 {
                     ILogger logger = Options.LoggerFactory?.CreateLogger("Tcpcrypt.IpStack.Forward") ?? NullLogger.Instance;
-                    _forwardRuntime = new ForwardRuntime(ForwardCounters, logger, Options.TimeProvider);
+                    _forwardRuntime = new ForwardRuntime(this, logger);
                     Host.Attach(_forwardRuntime);
                 }
 

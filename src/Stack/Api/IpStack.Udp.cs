@@ -21,6 +21,7 @@ public sealed partial class IpStack
     {
         Endpoint4 end = ApiArgument.Local(local);
         cancellationToken.ThrowIfCancellationRequested();
+        ThrowIfStopping();
         return BindAsync();
 
         async ValueTask<StackUdpSocket> BindAsync()
@@ -43,7 +44,7 @@ public sealed partial class IpStack
                 throw new SocketException((int)error);
             }
 
-            Host.Attach(socket);
+            socket.Attach();
             if (cancellationToken.IsCancellationRequested)
             {
                 await socket.DisposeAsync().ConfigureAwait(false);

@@ -11,12 +11,13 @@ namespace Tcpcrypt;
 /// Safe for use by several threads; several receives may wait at once and are served in order. Datagrams that arrive while 256 KiB are waiting
 /// are dropped and counted. Multicast and broadcast are not supported.
 /// </remarks>
-public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagramSource<UdpReceive>, IHostClient
+public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagramSource<UdpReceive>
 {
     /// <summary>The longest payload that fits an IPv4 packet, in octets: 65,535 less the IP and UDP headers.</summary>
     internal const int MaxPayload = 65_507;
 
     private readonly StackHost _host;
+    private readonly HostEnd _hostEnd;
     private readonly UdpEndpoint _endpoint;
     private readonly DatagramReader<UdpReceive> _reader;
     private SocketError _connectError;
@@ -30,6 +31,7 @@ public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagram
     {
         _host = host;
         _endpoint = endpoint;
+        _hostEnd = new HostEnd(host, _ => End(host.StoppedReason));
         _reader = new DatagramReader<UdpReceive>(host, this);
     }
 
@@ -121,14 +123,14 @@ public sealed class StackUdpSocket : IAsyncDisposable, ICoreEventSink, IDatagram
     {
         if (End(static () => new ObjectDisposedException(nameof(StackUdpSocket))))
         {
-            _host.Detach(this);
+            _hostEnd.Detach();
             _host.Post(_endpoint, static (endpoint, _, now) => endpoint.Close(now));
         }
 
         return ValueTask.CompletedTask;
     }
 
-    void IHostClient.OnHostStopped(Exception reason) => End(_host.StoppedReason);
+    internal void Attach() => _hostEnd.Attach();
 
     void ICoreEventSink.OnCoreEvents(CoreEvents events)
     {

@@ -8,7 +8,7 @@ namespace Tcpcrypt;
 /// The core copies packets into a buffer; a task of the capture formats and writes them. Buffers are exchanged by a command, that is, between two packets and under the
 /// core's lock, so neither side needs another lock, and the stream is never written while the stack waits.
 /// </remarks>
-public sealed class PacketCapture : IAsyncDisposable, IHostClient
+public sealed class PacketCapture : IAsyncDisposable
 {
     private const string Application = "Tcpcrypt";
     private const int ComparedOctets = 20;
@@ -21,6 +21,7 @@ public sealed class PacketCapture : IAsyncDisposable, IHostClient
     private readonly PcapngWriter _writer = new();
     private readonly CapturedPacketFormatter _formatter;
     private readonly SemaphoreSlim _signal = new(0);
+    private readonly HostEnd _hostEnd;
     private Task _completion = Task.CompletedTask;
     private volatile bool _isEnding;
 
@@ -47,6 +48,7 @@ public sealed class PacketCapture : IAsyncDisposable, IHostClient
         _stream = stream;
         _options = options;
         _interfaceName = interfaceName;
+        _hostEnd = new HostEnd(host, _ => End());
         _formatter = new CapturedPacketFormatter(options.SplitSuperSegments);
         _filling = new CaptureBuffer(options.BufferSize);
         _spare = new CaptureBuffer(options.BufferSize);
@@ -86,10 +88,8 @@ public sealed class PacketCapture : IAsyncDisposable, IHostClient
             }
         });
         _completion = Task.Run(RunAsync);
-        _host.Attach(this);
+        _hostEnd.Attach();
     }
-
-    void IHostClient.OnHostStopped(Exception reason) => End();
 
     /// <summary>Under the core's lock.</summary>
     internal void OnPacket(TcpInstant now, ReadOnlySpan<byte> packet, int gsoSize, bool outbound)
@@ -206,7 +206,7 @@ public sealed class PacketCapture : IAsyncDisposable, IHostClient
         finally
         {
             await LeaveAsync().ConfigureAwait(false);
-            _host.Detach(this);
+            _hostEnd.Detach();
         }
     }
 

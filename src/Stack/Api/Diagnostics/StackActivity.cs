@@ -4,49 +4,19 @@ using System.Net.Sockets;
 
 namespace Tcpcrypt;
 
-/// <summary>Spans of the activity source "Tcpcrypt.Stack": one per connect and one per forwarded connection or flow, none per packet. Free when nobody listens.</summary>
+/// <summary>Spans of the activity source "Tcpcrypt.Stack" for what is forwarded: one per connection or flow, none per packet. Free when nobody listens.</summary>
 /// <remarks>Attribute names are OpenTelemetry's. Spans may carry addresses and ports; metrics never do.</remarks>
 internal static class StackActivity
 {
-    public const string SourceName = "Tcpcrypt.Stack";
-
-    private static readonly ActivitySource s_source = new(SourceName);
-
-    /// <summary>A connect to <paramref name="remote"/>; dispose the span when it is established or has failed.</summary>
-    /// <param name="remote">The peer.</param>
-    /// <param name="host">The name that was resolved, when there was one.</param>
-    public static Activity? StartConnect(IPEndPoint remote, string? host = null)
-    {
-        if (!s_source.HasListeners())
-        {
-            return null;
-        }
-
-        Activity? activity = s_source.StartActivity("tcp connect", ActivityKind.Client);
-        if (activity is { IsAllDataRequested: true })
-        {
-            activity.SetTag("network.transport", "tcp");
-            activity.SetTag("network.peer.address", remote.Address.ToString());
-            activity.SetTag("network.peer.port", remote.Port);
-            if (host is not null)
-            {
-                activity.SetTag("server.address", host);
-                activity.SetTag("server.port", remote.Port);
-            }
-        }
-
-        return activity;
-    }
-
     /// <summary>A forwarded connection or flow, from the request until its handler ends.</summary>
     public static Activity? StartForward(string transport, IPEndPoint source, IPEndPoint destination)
     {
-        if (!s_source.HasListeners())
+        if (!IpStack.Activities.HasListeners())
         {
             return null;
         }
 
-        Activity? activity = s_source.StartActivity(transport + " forward", ActivityKind.Server);
+        Activity? activity = IpStack.Activities.StartActivity(transport + " forward", ActivityKind.Server);
         if (activity is { IsAllDataRequested: true })
         {
             activity.SetTag("network.transport", transport);

@@ -8,7 +8,7 @@ namespace Tcpcrypt;
 
 /// <summary>The instruments of the meter "Tcpcrypt.Stack". Counters are observed when somebody collects them: a packet costs nothing for it.</summary>
 /// <remarks>Names and units follow OpenTelemetry; no attribute is an address or a port.</remarks>
-internal sealed class StackMetrics : IDisposable
+internal sealed class StackMetrics
 {
     public const string MeterName = "Tcpcrypt.Stack";
 
@@ -20,37 +20,35 @@ internal sealed class StackMetrics : IDisposable
     private readonly StackCounters _counters;
     private readonly ForwardCounters _forward;
     private readonly KeyValuePair<string, object?> _interface;
-    private readonly Meter _meter;
-    private readonly bool _ownsMeter;
     private readonly Histogram<double> _duration;
     private readonly Histogram<double> _rtt;
     private readonly Lock _censusLock = new();
     private long _censusTime = long.MinValue;
     private Measurement<long>[] _census = [];
     private long _otherRetransmits;
+    private volatile bool _isStopped;
 
-    public StackMetrics(StackHost host, ForwardCounters forward, IMeterFactory? factory, string interfaceName)
+    public StackMetrics(StackHost host, ForwardCounters forward, IMeterFactory factory, string interfaceName)
     {
         _host = host;
         _counters = host.Core.Counters;
         _forward = forward;
         _interface = new("network.interface.name", interfaceName);
 
-        // A factory disposes its meters itself, and gives the same one to several stacks: the interface's name tells them apart.
-        _meter = factory?.Create(MeterName) ?? new Meter(MeterName);
-        _ownsMeter = factory is null;
+        // A factory disposes of its meters itself, and gives the same one to several stacks: the interface's name tells them apart.
+        Meter meter = factory.Create(MeterName);
 
-        _meter.CreateObservableCounter("tcpcrypt.packets", () => Directions(_counters.IpInReceives, _counters.IpOutRequests), "{packet}", "IP packets received and sent.");
-        _meter.CreateObservableCounter("tcpcrypt.io", () => Directions(_counters.IpInOctets, _counters.IpOutOctets), "By", "Octets of IP packets received and sent.");
-        _meter.CreateObservableCounter("tcpcrypt.packets.dropped", ReadDrops, "{packet}", "Packets dropped, by reason.");
-        _meter.CreateObservableUpDownCounter("tcpcrypt.tcp.connections", ReadConnections, "{connection}", "TCP connections, by state.");
-        _meter.CreateObservableCounter("tcpcrypt.tcp.retransmits", ReadRetransmits, "{segment}", "TCP segments sent again, by kind.");
-        _meter.CreateObservableCounter("tcpcrypt.tcp.resets", () => Directions(_counters[DropReason.TcpReset], _counters.TcpOutRsts), "{segment}", "RST segments accepted and sent.");
-        _meter.CreateObservableCounter("tcpcrypt.tcp.accept_queue.overflows", () => One(_counters.TcpAcceptQueueOverflows), "{connection}", "Handshakes not finished because the accept queue was full.");
-        _meter.CreateObservableUpDownCounter("tcpcrypt.forward.in_flight", () => One(_forward.TcpInFlight), "{request}", "Forwarded connection requests that wait for an answer.");
-        _meter.CreateObservableCounter("tcpcrypt.forward.rejected", ReadRejected, "{request}", "Forwarded connection requests refused, by reason.");
-        _duration = _meter.CreateHistogram<double>("tcpcrypt.tcp.connection.duration", "s", "How long TCP connections existed.");
-        _rtt = _meter.CreateHistogram<double>("tcpcrypt.tcp.rtt", "s", "The smoothed round-trip time at a TCP connection's end.");
+        meter.CreateObservableCounter("tcpcrypt.packets", () => Directions(_counters.IpInReceives, _counters.IpOutRequests), "{packet}", "IP packets received and sent.");
+        meter.CreateObservableCounter("tcpcrypt.io", () => Directions(_counters.IpInOctets, _counters.IpOutOctets), "By", "Octets of IP packets received and sent.");
+        meter.CreateObservableCounter("tcpcrypt.packets.dropped", ReadDrops, "{packet}", "Packets dropped, by reason.");
+        meter.CreateObservableUpDownCounter("tcpcrypt.tcp.connections", ReadConnections, "{connection}", "TCP connections, by state.");
+        meter.CreateObservableCounter("tcpcrypt.tcp.retransmits", ReadRetransmits, "{segment}", "TCP segments sent again, by kind.");
+        meter.CreateObservableCounter("tcpcrypt.tcp.resets", () => Directions(_counters[DropReason.TcpReset], _counters.TcpOutRsts), "{segment}", "RST segments accepted and sent.");
+        meter.CreateObservableCounter("tcpcrypt.tcp.accept_queue.overflows", () => One(_counters.TcpAcceptQueueOverflows), "{connection}", "Handshakes not finished because the accept queue was full.");
+        meter.CreateObservableUpDownCounter("tcpcrypt.forward.in_flight", () => One(_forward.TcpInFlight), "{request}", "Forwarded connection requests that wait for an answer.");
+        meter.CreateObservableCounter("tcpcrypt.forward.rejected", ReadRejected, "{request}", "Forwarded connection requests refused, by reason.");
+        _duration = meter.CreateHistogram<double>("tcpcrypt.tcp.connection.duration", "s", "How long TCP connections existed.");
+        _rtt = meter.CreateHistogram<double>("tcpcrypt.tcp.rtt", "s", "The smoothed round-trip time at a TCP connection's end.");
     }
 
     /// <summary>A connection has ended. One call per connection.</summary>
@@ -77,21 +75,16 @@ internal sealed class StackMetrics : IDisposable
         }
     }
 
-    public void Dispose()
-    {
-        if (_ownsMeter)
-        {
-            _meter.Dispose();
-        }
-    }
+    /// <summary>The stack has stopped: what there is of it is not there any more. The meter lives on in its factory.</summary>
+    public void Stop() => _isStopped = true;
 
-    private Measurement<long>[] One(long value) => [new(value, _interface)];
+    private Measurement<long>[] One(long value) => _isStopped ? [] : [new(value, _interface)];
 
-    private Measurement<long>[] Directions(long received, long sent) => [new(received, _interface, s_receive), new(sent, _interface, s_transmit)];
+    private Measurement<long>[] Directions(long received, long sent) => _isStopped ? [] : [new(received, _interface, s_receive), new(sent, _interface, s_transmit)];
 
     private IEnumerable<Measurement<long>> ReadDrops()
     {
-        for (DropReason reason = DropReason.None + 1; reason < DropReason.Count; reason++)
+        for (DropReason reason = DropReason.None + 1; !_isStopped && reason < DropReason.Count; reason++)
         {
             if (_counters[reason] is > 0 and long dropped)
             {
@@ -102,6 +95,11 @@ internal sealed class StackMetrics : IDisposable
 
     private IEnumerable<Measurement<long>> ReadRejected()
     {
+        if (_isStopped)
+        {
+            yield break;
+        }
+
         for (ForwardOutcome outcome = 0; outcome < ForwardOutcome.Count; outcome++)
         {
             yield return new(_forward.Rejected(outcome), _interface, new("reason", ForwardCounters.Name(outcome)));
@@ -112,6 +110,11 @@ internal sealed class StackMetrics : IDisposable
 
     private Measurement<long>[] ReadRetransmits()
     {
+        if (_isStopped)
+        {
+            return [];
+        }
+
         long fast = Volatile.Read(ref _counters.TcpFastRetransmits);
         long timeouts = Volatile.Read(ref _counters.TcpTimeouts);
 
@@ -131,9 +134,9 @@ internal sealed class StackMetrics : IDisposable
         lock (_censusLock)
         {
             long now = _host.TimeProvider.GetTimestamp();
-            if (_host.IsStopped || now < _censusTime)
+            if (_isStopped || _host.IsStopped || now < _censusTime)
             {
-                return _host.IsStopped ? [] : _census;
+                return _isStopped || _host.IsStopped ? [] : _census;
             }
 
             _censusTime = now + _host.TimeProvider.TimestampFrequency;

@@ -12,14 +12,16 @@ internal sealed class ForwardRuntime : IHostClient
     private readonly HashSet<IDisposable> _mappings = [];
     private readonly CancellationTokenSource _stopping = new();
 
-    public ForwardRuntime(ForwardCounters counters, ILogger logger, TimeProvider time)
+    public ForwardRuntime(IpStack stack, ILogger logger)
     {
-        Counters = counters;
+        Stack = stack;
         Logger = logger;
-        Limiter = new LogLimiter(time);
+        Limiter = new LogLimiter(stack.Options.TimeProvider);
     }
 
-    public ForwardCounters Counters { get; }
+    public IpStack Stack { get; }
+
+    public ForwardCounters Counters => Stack.ForwardCounters;
 
     public ILogger Logger { get; }
 

@@ -18,9 +18,8 @@ internal sealed class TcpForwardMapping : IDisposable
     private bool _isClosed;
     private int _isDisposed;
 
-    public TcpForwardMapping(StackHost host, ForwardRuntime runtime, Ipv4Address network, int prefixLength, Func<TcpForwardRequest, CancellationToken, Task> handler, TcpForwardOptions options)
+    public TcpForwardMapping(ForwardRuntime runtime, Ipv4Address network, int prefixLength, Func<TcpForwardRequest, CancellationToken, Task> handler, TcpForwardOptions options)
     {
-        Host = host;
         _runtime = runtime;
         _network = network;
         _prefixLength = prefixLength;
@@ -31,7 +30,9 @@ internal sealed class TcpForwardMapping : IDisposable
 
     public TcpForwardOptions Options { get; }
 
-    public StackHost Host { get; }
+    public IpStack Stack => _runtime.Stack;
+
+    public StackHost Host => _runtime.Stack.Host;
 
     public ForwardCounters Counters => _runtime.Counters;
 

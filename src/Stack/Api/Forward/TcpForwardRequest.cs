@@ -64,10 +64,42 @@ public sealed class TcpForwardRequest : ICoreEventSink, IThreadPoolWorkItem
 
         async ValueTask<TcpConnection> CoreAsync()
         {
-            TcpConnection connection = await new AcceptCall(this).RunAsync(cancellationToken).ConfigureAwait(false);
-            _mapping.Counters.Accepted();
-            Volatile.Write(ref _connection, connection);
-            return connection;
+            StackHost host = _mapping.Host;
+            (SocketError error, TcpConnection? connection) = await host.InvokeAsync(this, static (request, core, now) => request.Accept(core, now)).ConfigureAwait(false);
+            if (connection is null)
+            {
+                throw new SocketException((int)error);
+            }
+
+            ConnectionLink link = connection.Link;
+            link.Attach();
+            try
+            {
+                await link.WaitConnectedAsync(cancellationToken).ConfigureAwait(false);
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+            catch (OperationCanceledException)
+            {
+                link.Abort();
+                link.Dispose();
+                throw;
+            }
+
+            if (link.IsConnected)
+            {
+                _mapping.Counters.Accepted();
+                Volatile.Write(ref _connection, connection);
+                return connection;
+            }
+
+            if (host.IsStopped)
+            {
+                throw host.StoppedReason();
+            }
+
+            error = connection.Endpoint.Error;
+            link.Dispose();
+            throw new SocketException((int)(error == SocketError.Success ? SocketError.ConnectionAborted : error));
         }
     }
 
@@ -166,91 +198,25 @@ public sealed class TcpForwardRequest : ICoreEventSink, IThreadPoolWorkItem
             state.Request._mapping.Counters.Refused(state.Outcome);
         });
 
-    /// <summary>An accept under way: owns the endpoint until the handshake is over.</summary>
-    private sealed class AcceptCall : ICoreEventSink, IHostClient
+    /// <summary>Under the core's lock: sends the SYN,ACK.</summary>
+    private (SocketError Error, TcpConnection? Connection) Accept(StackCore core, TcpInstant now)
     {
-        private readonly TcpForwardRequest _request;
-        private readonly StackHost _host;
-        private readonly StackOperation<bool> _handshake;
-        private TcpEndpoint? _endpoint;
-
-        public AcceptCall(TcpForwardRequest request)
+        if (!_mapping.TrySettle(this))
         {
-            _request = request;
-            _host = request._mapping.Host;
-            _handshake = new StackOperation<bool>(_host);
+            return (SocketError.ConnectionAborted, null);
         }
 
-        public async ValueTask<TcpConnection> RunAsync(CancellationToken cancellationToken)
+        TcpEndpointOptions options = TcpEndpointOptions.From(core.Options.Tcp);
+        options.Transparent = true;
+        if (_mapping.Options.KeepAlive is { } keepAlive)
         {
-            SocketError error = await _host.InvokeAsync(this, static (call, core, now) => call.Accept(core, now)).ConfigureAwait(false);
-            if (error != SocketError.Success)
-            {
-                throw new SocketException((int)error);
-            }
-
-            _host.Attach(this);
-            try
-            {
-                using (cancellationToken.UnsafeRegister(static (state, token) => ((AcceptCall)state!)._handshake.TryFail(new OperationCanceledException(token)), this))
-                {
-                    await _handshake.Task.ConfigureAwait(false);
-                }
-            }
-            catch (OperationCanceledException)
-            {
-                _host.Post(_endpoint!, static (endpoint, _, now) => endpoint.Abort(now));
-                throw;
-            }
-            finally
-            {
-                _host.Detach(this);
-            }
-
-            return await _host.InvokeAsync((Host: _host, Endpoint: _endpoint!), static (state, _, _) => TcpConnection.FromAccepted(state.Host, state.Endpoint)).ConfigureAwait(false);
+            options.KeepAlive = true;
+            options.KeepAliveIdle = keepAlive.Idle;
+            options.KeepAliveInterval = keepAlive.Interval;
+            options.KeepAliveCount = keepAlive.Count;
         }
 
-        public void OnCoreEvents(CoreEvents events)
-        {
-            TcpEndpoint endpoint = _endpoint!;
-            if ((events & CoreEvents.Closed) != 0)
-            {
-                SocketError error = endpoint.Error;
-                _handshake.TrySetError(new SocketException((int)(error == SocketError.Success ? SocketError.ConnectionAborted : error)));
-            }
-            else if ((events & CoreEvents.Connected) != 0)
-            {
-                _handshake.TrySetResult(true);
-            }
-        }
-
-        public void OnHostStopped(Exception reason) => _handshake.TryFail(reason);
-
-        private SocketError Accept(StackCore core, TcpInstant now)
-        {
-            if (!_request._mapping.TrySettle(_request))
-            {
-                return SocketError.ConnectionAborted;
-            }
-
-            TcpEndpointOptions options = TcpEndpointOptions.From(core.Options.Tcp);
-            options.Transparent = true;
-            if (_request._mapping.Options.KeepAlive is { } keepAlive)
-            {
-                options.KeepAlive = true;
-                options.KeepAliveIdle = keepAlive.Idle;
-                options.KeepAliveInterval = keepAlive.Interval;
-                options.KeepAliveCount = keepAlive.Count;
-            }
-
-            SocketError error = _request._forward.Accept(now, options, out TcpEndpoint? endpoint);
-            if (endpoint is not null)
-            {
-                _endpoint = endpoint;
-                endpoint.Owner = this;
-            }
-
-            return error;
-        }
+        SocketError error = _forward.Accept(now, options, out TcpEndpoint? endpoint);
+        return (error, endpoint is null ? null : TcpConnection.Create(_mapping.Stack, endpoint));
     }
 }

@@ -13,9 +13,10 @@ public readonly record struct UdpFlowReceive(int Count, bool IsCompleted);
 
 /// <summary>Datagrams between one source and one mapped destination (<see cref="IpStack.MapUdp"/>). Ends when it is idle for too long, or disposed.</summary>
 /// <remarks>Safe for use by several threads.</remarks>
-public sealed class UdpFlow : IAsyncDisposable, ICoreEventSink, IDatagramSource<UdpFlowReceive>, IHostClient, IThreadPoolWorkItem
+public sealed class UdpFlow : IAsyncDisposable, ICoreEventSink, IDatagramSource<UdpFlowReceive>, IThreadPoolWorkItem
 {
     private readonly UdpForwardMapping _mapping;
+    private readonly HostEnd _hostEnd;
     private readonly UdpFlowEndpoint _endpoint;
     private readonly DatagramReader<UdpFlowReceive> _reader;
     private int _isStarted;
@@ -28,6 +29,7 @@ public sealed class UdpFlow : IAsyncDisposable, ICoreEventSink, IDatagramSource<
         _mapping = mapping;
         _endpoint = endpoint;
         _reader = new DatagramReader<UdpFlowReceive>(mapping.Host, this);
+        _hostEnd = new HostEnd(mapping.Host, _ => End(mapping.Host.StoppedReason));
         Source = endpoint.Source.ToIPEndPoint();
         Destination = endpoint.Destination.ToIPEndPoint();
     }
@@ -89,14 +91,15 @@ public sealed class UdpFlow : IAsyncDisposable, ICoreEventSink, IDatagramSource<
     {
         if (End(static () => new ObjectDisposedException(nameof(UdpFlow))))
         {
-            _mapping.Host.Detach(this);
+            _hostEnd.Detach();
             _mapping.Host.Post(_endpoint, static (endpoint, _, now) => endpoint.Close(now));
         }
 
         return ValueTask.CompletedTask;
     }
 
-    void IHostClient.OnHostStopped(Exception reason) => End(_mapping.Host.StoppedReason);
+    /// <summary>Makes the flow end with the stack. Not under the core's lock.</summary>
+    internal void Attach() => _hostEnd.Attach();
 
     void ICoreEventSink.OnCoreEvents(CoreEvents events)
     {

@@ -18,9 +18,8 @@ internal sealed class UdpForwardMapping : IDisposable
     private bool _isClosed;
     private int _isDisposed;
 
-    public UdpForwardMapping(StackHost host, ForwardRuntime runtime, Ipv4Address network, int prefixLength, Func<UdpFlow, CancellationToken, Task> handler, UdpForwardOptions options)
+    public UdpForwardMapping(ForwardRuntime runtime, Ipv4Address network, int prefixLength, Func<UdpFlow, CancellationToken, Task> handler, UdpForwardOptions options)
     {
-        Host = host;
         _runtime = runtime;
         _network = network;
         _prefixLength = prefixLength;
@@ -28,7 +27,7 @@ internal sealed class UdpForwardMapping : IDisposable
         _options = options;
     }
 
-    public StackHost Host { get; }
+    public StackHost Host => _runtime.Stack.Host;
 
     public ForwardCounters Counters => _runtime.Counters;
 
@@ -62,7 +61,7 @@ internal sealed class UdpForwardMapping : IDisposable
     /// <summary>Runs the handler for one flow, and ends the flow with it. Called with the core's lock released.</summary>
     public async Task RunAsync(UdpFlow flow)
     {
-        Host.Attach(flow);
+        flow.Attach();
         ForwardLog.UdpFlowOpened(_runtime.Logger, flow.Source, flow.Destination);
         using Activity? activity = StackActivity.StartForward("udp", flow.Source, flow.Destination);
         CancellationToken stopping = _runtime.Stopping;
