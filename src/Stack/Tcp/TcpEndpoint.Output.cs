@@ -296,7 +296,8 @@ internal sealed partial class TcpEndpoint
             _timers.Set(TcpTimer.Retransmit, now + _rtt.Rto);     // RFC 6298 §5.1
         }
 
-        if (!_isTiming)
+        // Not behind a hole: its acknowledgment would wait for the repair and tell the RTT plus that.
+        if (!_isTiming && _recovery == Recovery.Open && _dupAcks == 0)
         {
             _isTiming = true;
             _timedEnd = _snd.Nxt;

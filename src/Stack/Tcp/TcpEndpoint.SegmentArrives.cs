@@ -388,7 +388,7 @@ internal sealed partial class TcpEndpoint
     {
         if (_snd.Wl1 < seg.Seq || (_snd.Wl1 == seg.Seq && _snd.Wl2 <= seg.Ack) || State == TcpState.SynReceived)
         {
-            _snd.Wnd = (uint)seg.WindowField << _snd.Shift;
+            _snd.Wnd = seg.IsSyn ? seg.WindowField : (uint)seg.WindowField << _snd.Shift;   // RFC 7323 §2.2: never scaled in a SYN
             _snd.Wl1 = seg.Seq;
             _snd.Wl2 = seg.Ack;
             _snd.MaxWnd = Math.Max(_snd.MaxWnd, _snd.Wnd);
