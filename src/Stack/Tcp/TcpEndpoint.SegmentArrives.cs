@@ -373,6 +373,12 @@ internal sealed partial class TcpEndpoint
 
                 break;
             case TcpState.Closing:
+                if (_ackNow)
+                {
+                    // The peer's FIN came in the same batch: its ACK leaves before the TCB does.
+                    SendAckNow(now);
+                }
+
                 EnterTimeWait(now);
                 break;
             case TcpState.LastAck:
