@@ -651,7 +651,6 @@ internal sealed partial class TcpEndpoint
     private void ApplyPathMtu(TcpInstant now, int mtu)
     {
         _core.Ip.OnPathMtu(now, Tuple.Remote.Address, mtu);
-        _tcp.PathMtuGeneration++;
         _core.Counters.TcpPmtuReductions++;
         _pendingMtu = 0;
         RefreshPathMtu(now);
