@@ -49,7 +49,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         _rcv.UrgentOffset = -1;
         _rcv.Shift = stack.WindowScaling ? SynAgreement.ShiftFor(options.ReceiveBufferSize) : (byte)0;
         _ts.Offset = tcp.Isn.TimestampOffset(tuple);
-        _ipIdentification = (ushort)tcp.Isn.TimestampOffset(new FourTuple(tuple.Remote, tuple.Local));
+        _ipIdentification = tcp.Isn.Identification(tuple);
         IsLoopback = _core.Ip.IsLocalAddress(tuple.Remote.Address);
     }
 

@@ -72,7 +72,7 @@ public sealed class ClosingTests(uint isn) : IsnFixture(isn)
         Assert.That(ack.AckNo, Is.EqualTo(2));
         Assert.That(peer.Socket.State, Is.EqualTo(TcpState.Closing));
         host.Advance(1.5);
-        Assert.That(peer.Take(), Has.Some.Matches<Seg>(seg => seg.IsFin && seg.Seq == 1), "the FIN is repeated in CLOSING");
+        Assert.That(peer.Take(), Has.Some.Matches<Seg>(seg => seg!.IsFin && seg.Seq == 1), "the FIN is repeated in CLOSING");
         Assert.That(peer.Ask(Seg.Fin(1) with { AckNo = 1 }).AckNo, Is.EqualTo(2), "the peer's FIN is acknowledged again");
         peer.Expect0(Seg.Ack(2));
         Assert.That(peer.Socket.State, Is.EqualTo(TcpState.TimeWait));

@@ -132,7 +132,7 @@ public sealed class OptionTests(uint isn) : IsnFixture(isn)
 
         peer.Socket.Send(Pattern(500), out _);
         List<Seg> segments = peer.TakeAndAcknowledge();
-        Assert.That(segments, Has.All.Matches<Seg>(seg => seg.Data.Length >= 1));
+        Assert.That(segments, Has.All.Matches<Seg>(seg => seg!.Data.Length >= 1));
         Assert.That(peer.Stream, Is.EqualTo(Pattern(500)));
         host.Finish();
     }
@@ -148,7 +148,7 @@ public sealed class OptionTests(uint isn) : IsnFixture(isn)
 
         peer.Socket.Send(Pattern(500), out _);
         List<Seg> segments = peer.TakeAndAcknowledge();
-        Assert.That(segments, Has.All.Matches<Seg>(seg => seg.Data.Length >= 1));
+        Assert.That(segments, Has.All.Matches<Seg>(seg => seg!.Data.Length >= 1));
         Assert.That(peer.Stream, Is.EqualTo(Pattern(500)));
         host.Finish();
     }
@@ -191,7 +191,7 @@ public sealed class OptionTests(uint isn) : IsnFixture(isn)
         {
             Peer stranger = host.NewPeer(Isn);
             List<Seg> replies = stranger.Send(new Seg { Seq = 0, AckNo = 0, Flags = flags });
-            Assert.That(replies, Has.None.Matches<Seg>(seg => seg.IsSyn), $"to {flags}");
+            Assert.That(replies, Has.None.Matches<Seg>(seg => seg!.IsSyn), $"to {flags}");
         }
 
         Assert.That(host.Core.Tcp.SynCache.Count, Is.Zero);

@@ -282,11 +282,11 @@ public sealed class SequenceTests(uint isn) : IsnFixture(isn)
         long before = host.Core.Counters.TcpOutSegs;
         host.Advance(30);
         Assert.That(host.Core.Counters.TcpOutSegs - before, Is.LessThan(20), "no loop of empty packets");
-        Assert.That(peer.Take(), Has.None.Matches<Seg>(seg => seg.IsFin));
+        Assert.That(peer.Take(), Has.None.Matches<Seg>(seg => seg!.IsFin));
         List<Seg> segments = peer.Send(Seg.Ack(1), 2);
         segments.AddRange(peer.TakeAndAcknowledge());
         Assert.That(peer.Stream, Is.EqualTo(Pattern(100)));
-        Assert.That(segments, Has.Some.Matches<Seg>(seg => seg.IsFin));
+        Assert.That(segments, Has.Some.Matches<Seg>(seg => seg!.IsFin));
         host.Finish();
     }
 
@@ -392,7 +392,7 @@ public sealed class SequenceTests(uint isn) : IsnFixture(isn)
         for (int i = 0; i < 2000 && peer.Stream.Count < 1400; i++)
         {
             List<Seg> segments = peer.Take();
-            Assert.That(segments, Has.All.Matches<Seg>(seg => seg.Data.Length <= window));
+            Assert.That(segments, Has.All.Matches<Seg>(seg => seg!.Data.Length <= window));
             peer.Send(Seg.Ack() with { Wnd = (ushort)window }, int.MaxValue);
             if (!host.Stack.RunNextTimer())
             {
@@ -463,7 +463,7 @@ public sealed class SequenceTests(uint isn) : IsnFixture(isn)
         host.Advance(2);
         List<Seg> again = peer.Take();
         Assert.That(again, Has.Count.GreaterThanOrEqualTo(1));
-        Assert.That(again, Has.All.Matches<Seg>(seg => seg.IsFin && seg.Seq == 4 && seg.Data.Length == 0));
+        Assert.That(again, Has.All.Matches<Seg>(seg => seg!.IsFin && seg.Seq == 4 && seg.Data.Length == 0));
         peer.Expect0(Seg.Ack(5));
         Assert.That(peer.Socket.State, Is.EqualTo(TcpState.FinWait2));
         host.Finish();

@@ -60,7 +60,7 @@ public sealed class SystemTests
         bool isSynchronized = before is not (TcpState.Listen or TcpState.SynSent or TcpState.Closed);
         if (seg.IsRst)
         {
-            Assert.That(replies, Has.None.Matches<Seg>(reply => reply.IsRst), $"{before}: never a RST for a RST, {seg}");
+            Assert.That(replies, Has.None.Matches<Seg>(reply => reply!.IsRst), $"{before}: never a RST for a RST, {seg}");
         }
 
         if (isSynchronized && before != TcpState.SynReceived && seg.IsSyn && !seg.IsRst)
@@ -80,7 +80,7 @@ public sealed class SystemTests
 
         if (before is TcpState.Closed && !seg.IsRst)
         {
-            Assert.That(replies, Has.Count.EqualTo(1).And.All.Matches<Seg>(reply => reply.IsRst), $"CLOSED: RST, {seg}");
+            Assert.That(replies, Has.Count.EqualTo(1).And.All.Matches<Seg>(reply => reply!.IsRst), $"CLOSED: RST, {seg}");
         }
 
         if (before == TcpState.Listen && seg.IsSyn && !seg.IsRst && !seg.IsAck)

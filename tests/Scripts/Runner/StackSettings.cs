@@ -1,0 +1,230 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Tcpcrypt.Scripts.Language;
+using Tcpcrypt.Testing;
+
+namespace Tcpcrypt.Scripts.Runner;
+
+/// <summary>Builds the stack that a script asks for: "// Stack:" comments, and those sysctls of the initial command that mean something here.</summary>
+internal static partial class StackSettings
+{
+    public static SteppedStackOptions Build(Script script, string localAddress, ICollection<string> notes)
+    {
+        // 1000 s: a clock that is not at zero, as on a machine that has been up for a while.
+        SteppedStackOptions options = new() { StartNs = 1_000_000_000_000, ReceiveWindow = 65_535 };
+        options.Addresses.Add(IPPrefixAddress.Parse(localAddress + "/16"));
+        if (script.Options.TryGetValue("mtu", out string? mtu))
+        {
+            options.Mtu = int.Parse(mtu, CultureInfo.InvariantCulture);
+        }
+
+        if (script.InitCommand is { } command)
+        {
+            ApplyCommand(command, options, notes);
+        }
+
+        foreach ((string key, string value) in script.StackSettings)
+        {
+            Apply(key, value, options);
+        }
+
+        return options;
+    }
+
+    /// <summary>sysctl -w name=value, echo value > /proc/sys/…, ip route … initcwnd n, ip link … mtu n; the rest is for another kernel.</summary>
+    public static void ApplyCommand(string command, SteppedStackOptions options, ICollection<string> notes)
+    {
+        foreach (string line in command.Split(['\n', ';'], StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        {
+            bool isKnown = false;
+            foreach (Match match in Sysctl().Matches(line))
+            {
+                isKnown |= ApplySysctl(match.Groups["name"].Value.Replace('/', '.'), match.Groups["value"].Value.Trim('"', '\'', ' '), options);
+            }
+
+            if (Echo().Match(line) is { Success: true } echo)
+            {
+                isKnown |= ApplySysctl(echo.Groups["name"].Value.Replace('/', '.'), echo.Groups["value"].Value.Trim('"', '\'', ' '), options);
+            }
+
+            if (RouteSetting().Match(line) is { Success: true } route)
+            {
+                isKnown = true;
+                int value = int.Parse(route.Groups["value"].Value, CultureInfo.InvariantCulture);
+                if (route.Groups["name"].Value == "mtu")
+                {
+                    options.Mtu = value;
+                }
+                else
+                {
+                    options.Tcp.InitialWindowSegments = value;
+                }
+            }
+
+            if (!isKnown)
+            {
+                notes.Add($"command ignored: {line}");
+            }
+        }
+    }
+
+    [GeneratedRegex("""(?<name>net[./]ipv4[./]\w+)\s*=\s*(?<value>"[^"]*"|'[^']*'|\S+)""")]
+    private static partial Regex Sysctl();
+
+    [GeneratedRegex("""echo\s+(?<value>"[^"]*"|'[^']*'|[^>]*)>\s*/proc/sys/(?<name>net/ipv4/\w+)""")]
+    private static partial Regex Echo();
+
+    [GeneratedRegex(@"ip\s+(?:route|link)\b.*\b(?<name>initcwnd|mtu)\s+(?:lock\s+)?(?<value>\d+)")]
+    private static partial Regex RouteSetting();
+
+    private static bool ApplySysctl(string name, string value, SteppedStackOptions options)
+    {
+        TcpStackOptions tcp = options.Tcp;
+        switch (name["net.ipv4.".Length..])
+        {
+            case "tcp_timestamps":
+                tcp.Timestamps = value != "0";
+                break;
+            case "tcp_window_scaling":
+                tcp.WindowScaling = value != "0";
+                break;
+            case "tcp_sack":
+                tcp.SelectiveAcknowledgments = value != "0";
+                break;
+            case "tcp_ecn":
+                tcp.ExplicitCongestionNotification = value != "0";
+                break;
+            case "tcp_rmem":
+                options.ReceiveWindow = Middle(value);
+                break;
+            case "tcp_wmem":
+                tcp.SendBufferSize = Middle(value);
+                break;
+            case "tcp_retries1":
+                tcp.R1Retransmissions = Number(value);
+                break;
+            case "tcp_retries2":
+                tcp.R2Retransmissions = Number(value);
+                break;
+            case "tcp_synack_retries":
+                tcp.SynAckRetransmissions = Number(value);
+                break;
+            case "tcp_syn_retries":
+                // 1 + 2 + 4 + … seconds, the wait behind the last one included.
+                tcp.SynTimeout = TimeSpan.FromSeconds((1 << (Number(value) + 1)) - 1);
+                break;
+            case "tcp_fin_timeout":
+                tcp.FinWait2Timeout = TimeSpan.FromSeconds(Number(value));
+                break;
+            case "tcp_challenge_ack_limit":
+                tcp.ChallengeAcksPerSecond = Number(value);
+                break;
+            case "tcp_congestion_control":
+                return value is "reno" or "newreno";
+            default:
+                return false;
+        }
+
+        return true;
+    }
+
+    private static void Apply(string key, string value, SteppedStackOptions options)
+    {
+        TcpStackOptions tcp = options.Tcp;
+        switch (key.ToLowerInvariant())
+        {
+            case "mtu":
+                options.Mtu = Number(value);
+                break;
+            case "seed":
+                options.Seed = ulong.Parse(value, CultureInfo.InvariantCulture);
+                break;
+            case "start":
+                options.StartNs = Time(value).Ticks * 100;
+                break;
+            case "receivewindow":
+                options.ReceiveWindow = Number(value);
+                break;
+            case "sendbuffer":
+                tcp.SendBufferSize = Number(value);
+                break;
+            case "delayedack":
+                options.DelayedAck = Time(value);
+                break;
+            case "initialwindow":
+                tcp.InitialWindowSegments = Number(value);
+                break;
+            case "timestamps":
+                tcp.Timestamps = Switch(value);
+                break;
+            case "windowscaling":
+                tcp.WindowScaling = Switch(value);
+                break;
+            case "sack":
+                tcp.SelectiveAcknowledgments = Switch(value);
+                break;
+            case "ecn":
+                tcp.ExplicitCongestionNotification = Switch(value);
+                break;
+            case "initialrto":
+                tcp.InitialRto = Time(value);
+                break;
+            case "minrto":
+                tcp.MinRto = Time(value);
+                break;
+            case "maxrto":
+                tcp.MaxRto = Time(value);
+                break;
+            case "r1":
+                tcp.R1Retransmissions = Number(value);
+                break;
+            case "r2":
+                tcp.R2Retransmissions = Number(value);
+                break;
+            case "syntimeout":
+                tcp.SynTimeout = Time(value);
+                break;
+            case "synackretransmissions":
+                tcp.SynAckRetransmissions = Number(value);
+                break;
+            case "timewait":
+                tcp.TimeWait = Time(value);
+                break;
+            case "finwait2":
+                tcp.FinWait2Timeout = Time(value);
+                break;
+            case "syncache":
+                tcp.SynCacheSize = Number(value);
+                break;
+            case "challengeacks":
+                tcp.ChallengeAcksPerSecond = Number(value);
+                break;
+            case "address":
+                options.Addresses.Add(IPPrefixAddress.Parse(value));
+                break;
+            default:
+                throw new FormatException($"Stack setting \"{key}\" is not known.");
+        }
+    }
+
+    private static int Middle(string value)
+    {
+        string[] parts = value.Split([' ', '\t'], StringSplitOptions.RemoveEmptyEntries);
+        return Number(parts[parts.Length / 2]);
+    }
+
+    private static int Number(string value) => int.Parse(value, CultureInfo.InvariantCulture);
+
+    private static bool Switch(string value) => value switch
+    {
+        "on" or "1" => true,
+        "off" or "0" => false,
+        _ => throw new FormatException($"\"{value}\" is neither on nor off."),
+    };
+
+    private static TimeSpan Time(string value) =>
+        value.EndsWith("ms", StringComparison.Ordinal) ? TimeSpan.FromMilliseconds(double.Parse(value.AsSpan(0, value.Length - 2), CultureInfo.InvariantCulture))
+        : value.EndsWith('s') ? TimeSpan.FromSeconds(double.Parse(value.AsSpan(0, value.Length - 1), CultureInfo.InvariantCulture))
+        : value == "0" ? TimeSpan.Zero
+        : throw new FormatException($"\"{value}\" is no time: write 40ms or 1s.");
+}

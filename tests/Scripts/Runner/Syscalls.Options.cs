@@ -1,0 +1,85 @@
+using System.Net.Sockets;
+using Tcpcrypt.Scripts.Language;
+using Tcpcrypt.Testing;
+
+namespace Tcpcrypt.Scripts.Runner;
+
+internal sealed partial class Syscalls
+{
+    private static readonly Dictionary<string, SteppedSocketOption> s_options = new()
+    {
+        ["SO_ERROR"] = SteppedSocketOption.Error,
+        ["SO_ACCEPTCONN"] = SteppedSocketOption.AcceptConnections,
+        ["SO_REUSEADDR"] = SteppedSocketOption.ReuseAddress,
+        ["SO_LINGER"] = SteppedSocketOption.Linger,
+        ["SO_SNDBUF"] = SteppedSocketOption.SendBuffer,
+        ["SO_RCVBUF"] = SteppedSocketOption.ReceiveBuffer,
+        ["SO_KEEPALIVE"] = SteppedSocketOption.KeepAlive,
+        ["SO_OOBINLINE"] = SteppedSocketOption.OutOfBandInline,
+        ["TCP_KEEPIDLE"] = SteppedSocketOption.KeepAliveIdle,
+        ["TCP_KEEPINTVL"] = SteppedSocketOption.KeepAliveInterval,
+        ["TCP_KEEPCNT"] = SteppedSocketOption.KeepAliveCount,
+        ["TCP_NODELAY"] = SteppedSocketOption.NoDelay,
+        ["TCP_CORK"] = SteppedSocketOption.Cork,
+        ["TCP_MAXSEG"] = SteppedSocketOption.MaximumSegment,
+        ["TCP_USER_TIMEOUT"] = SteppedSocketOption.UserTimeout,
+        ["TCP_QUICKACK"] = SteppedSocketOption.QuickAck,
+        ["TCP_CONGESTION"] = SteppedSocketOption.CongestionControl,
+        ["IP_TOS"] = SteppedSocketOption.TypeOfService,
+        ["IP_TTL"] = SteppedSocketOption.TimeToLive,
+    };
+
+    private SocketError SetOption(SyscallEvent call)
+    {
+        SteppedSocket socket = Of(call);
+        if (call.Arguments[2] is not WordExpression word || !s_options.TryGetValue(word.Word, out SteppedSocketOption option))
+        {
+            return SocketError.ProtocolOption;
+        }
+
+        Expression value = call.Arguments[3] is ArrayExpression { Items: [var only] } ? only : call.Arguments[3];
+        return value switch
+        {
+            StringExpression name => socket.SetOption(option, name.Text),
+            StructExpression linger => socket.SetOption(option, Constants.Evaluate(linger["onoff"]!) == 0 ? -1 : Constants.Evaluate(linger["linger"]!)),
+            _ => socket.SetOption(option, Constants.Evaluate(value)),
+        };
+    }
+
+    private SyscallResult GetOption(SyscallEvent call)
+    {
+        SteppedSocket socket = Of(call);
+        if (call.Arguments[2] is not WordExpression word || !s_options.TryGetValue(word.Word, out SteppedSocketOption option))
+        {
+            return new SyscallResult(-1, SocketError.ProtocolOption);
+        }
+
+        Expression value = call.Arguments[3] is ArrayExpression { Items: [var only] } ? only : call.Arguments[3];
+        if (value is StringExpression name)
+        {
+            SocketError nameError = socket.GetOption(option, out string text);
+            return new SyscallResult(0, nameError, text == name.Text ? null : $"{word.Word} is \"{text}\"");
+        }
+
+        SocketError error = socket.GetOption(option, out long actual);
+        if (error != SocketError.Success || value is EllipsisExpression)
+        {
+            return new SyscallResult(0, error);
+        }
+
+        if (option == SteppedSocketOption.Error)
+        {
+            SocketError pending = (SocketError)actual;
+            bool same = value is WordExpression errno ? Errno.TryParse(errno.Word, out SocketError expected) && expected == pending : Constants.Evaluate(value) == 0 && pending == SocketError.Success;
+            return new SyscallResult(0, Mismatch: same ? null : $"SO_ERROR is {(pending == SocketError.Success ? "0" : Errno.Name(pending))}");
+        }
+
+        if (value is StructExpression linger)
+        {
+            long expected = Constants.Evaluate(linger["onoff"]!) == 0 ? -1 : Constants.Evaluate(linger["linger"]!);
+            return new SyscallResult(0, Mismatch: expected == actual ? null : $"SO_LINGER is {actual}");
+        }
+
+        return new SyscallResult(0, Mismatch: Compare(word.Word, value, actual));
+    }
+}
