@@ -271,14 +271,14 @@ public sealed class HandshakeFloodTests
     [Test]
     public void HI_HS_01_a_syn_flood_is_bounded_and_a_client_still_gets_in()
     {
-        Host host = new();
-        int limit = host.Core.Options.Tcp.SynCacheSize;
-        for (uint i = 0; i < 100_000; i++)
+        Host host = new(options => options.Tcp.SynCacheSize = 1000);
+        const int Limit = 1000;
+        for (uint i = 0; i < 30_000; i++)
         {
             host.Inject(Seg.Syn(Opt.Mss(1460)).ToPacket(Spoofed(i), new Endpoint4(Host.Here, Host.ListenPort), i, 0));
             if (i % 10_000 == 0)
             {
-                Assert.That(host.Core.Tcp.SynCache.Count, Is.LessThanOrEqualTo(limit));
+                Assert.That(host.Core.Tcp.SynCache.Count, Is.LessThanOrEqualTo(Limit));
                 Assert.That(host.TakeAll(), Is.LessThanOrEqualTo(20_000));
             }
         }
@@ -286,7 +286,7 @@ public sealed class HandshakeFloodTests
         host.TakeAll();
         Peer client = host.NewPeer();
         client.Ask(Seg.Syn(Opt.Mss(1460)));
-        for (uint i = 0; i < limit / 2; i++)
+        for (uint i = 0; i < Limit / 2; i++)
         {
             // A round trip's worth of flood goes on meanwhile.
             host.Inject(Seg.Syn().ToPacket(Spoofed(200_000 + i), new Endpoint4(Host.Here, Host.ListenPort), i, 0));
@@ -294,8 +294,8 @@ public sealed class HandshakeFloodTests
 
         client.Expect0(Seg.Ack());
         Assert.That(host.AcceptAll(), Has.Count.EqualTo(1));
-        Assert.That(host.Core.Tcp.SynCache.Count, Is.LessThanOrEqualTo(limit));
-        Assert.That(host.Core.Counters.TcpSynCacheOverflows, Is.GreaterThan(90_000));
+        Assert.That(host.Core.Tcp.SynCache.Count, Is.LessThanOrEqualTo(Limit));
+        Assert.That(host.Core.Counters.TcpSynCacheOverflows, Is.GreaterThan(25_000));
         host.Finish();
     }
 

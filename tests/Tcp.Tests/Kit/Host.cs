@@ -77,15 +77,18 @@ internal sealed class Host
         return count;
     }
 
+    /// <summary>Where new peers are.</summary>
+    public Ipv4Address PeerAddress { get; set; } = There;
+
     /// <summary>A peer that has not said anything yet.</summary>
     public Peer NewPeer(uint isn = 0, Endpoint4? remote = null, ushort localPort = ListenPort) =>
-        new(this, remote ?? new Endpoint4(There, _nextPort++), new Endpoint4(Here, localPort), isn);
+        new(this, remote ?? new Endpoint4(PeerAddress, _nextPort++), new Endpoint4(Here, localPort), isn);
 
     /// <summary>The first peer: the one whose ISS the constructor settles.</summary>
     public static Endpoint4 FirstRemote => new(There, 4000);
 
     /// <summary>A peer opens a connection to the listener.</summary>
-    public Peer Accept(uint isn = 0, bool timestamps = false, params byte[] options) => Accept(new Endpoint4(There, _nextPort++), isn, timestamps, options);
+    public Peer Accept(uint isn = 0, bool timestamps = false, params byte[] options) => Accept(new Endpoint4(PeerAddress, _nextPort++), isn, timestamps, options);
 
     public Peer Accept(Endpoint4 remote, uint isn, bool timestamps = false, params byte[] options)
     {
@@ -177,6 +180,7 @@ internal sealed class Host
         Assert.That(_bystander.Stream, Is.EqualTo(_bystanderWrote), "INV-2: what the bystander received");
 
         AcceptAll();
+        PeerAddress = Ipv4Address.Parse("10.200.0.1");
         Peer fresh = Accept();
         fresh.SendNext([1, 2, 3]);
         Assert.That(Read(fresh.Socket), Is.EqualTo(new byte[] { 1, 2, 3 }), "INV-1: a fresh connection receives");

@@ -54,7 +54,7 @@ internal sealed class Pair
             },
             limit,
             maxSteps: 20_000_000);
-        Assert.That(done, Is.True, $"received {forth.Received} and {back.Received} of {octets} in {Link.NowNs / 1e9:F1} s; client {a.GetInfo().RecoveryState}/{a.State}, server {b.GetInfo().RecoveryState}/{b.State}");
+        Assert.That(done, Is.True, $"received {forth.Received} and {back.Received} of {octets} in {Link.NowNs / 1e9:F1} s; client {a.GetInfo().RecoveryState}/{a.State}, server {b.GetInfo().RecoveryState}/{b.State}; RTO {a.GetInfo().RetransmissionTimeout} and {b.GetInfo().RetransmissionTimeout}, SRTT {a.GetInfo().SmoothedRtt} and {b.GetInfo().SmoothedRtt}");
         Assert.That(forth.HashReceived, Is.EqualTo(forth.HashSent));
         Assert.That(back.HashReceived, Is.EqualTo(back.HashSent));
     }
