@@ -8,7 +8,10 @@ using static Tmds.Linux.LibC;
 namespace Tcpcrypt.Tun;
 
 /// <summary>What the kernel says about an interface.</summary>
-internal readonly record struct LinkInfo(int Index, int Mtu, bool IsUp);
+/// <param name="Index">The number that other requests name it by.</param>
+/// <param name="Mtu">In octets.</param>
+/// <param name="HasPacketInformation">A TUN interface that puts four octets in front of each packet (no IFF_NO_PI).</param>
+internal readonly record struct LinkInfo(int Index, int Mtu, bool HasPacketInformation);
 
 /// <summary>
 /// The little of rtnetlink(7) that a TUN interface needs: look up, set up, address, route. One request, one acknowledgement. Acts in the network namespace of the thread that made it.
@@ -36,6 +39,10 @@ internal sealed unsafe class Netlink : IDisposable
     private const ushort LinkName = 3;
     private const ushort LinkMtu = 4;
     private const ushort LinkTxQueueLength = 13;
+    private const ushort LinkLinkInfo = 18;
+    private const ushort LinkInfoKind = 1;
+    private const ushort LinkInfoData = 2;
+    private const ushort TunPacketInformation = 4;
     private const ushort LinkAfSpec = 26;
     private const ushort Inet6AddressGenerationMode = 8;
     private const byte AddressGenerationNone = 1;
@@ -91,9 +98,11 @@ internal sealed unsafe class Netlink : IDisposable
         ThrowIfFailed(result, $"Cannot look up interface {name}", "RTM_GETLINK");
         ReadOnlySpan<byte> link = _answer.AsSpan(MessageHeaderLength, result.Length - MessageHeaderLength);
         int index = MemoryMarshal.Read<int>(link[4..]);
-        uint flags = MemoryMarshal.Read<uint>(link[8..]);
-        int mtu = TryGetAttribute(link[LinkHeaderLength..], LinkMtu, out ReadOnlySpan<byte> value) ? MemoryMarshal.Read<int>(value) : 0;
-        return new LinkInfo(index, mtu, (flags & InterfaceUp) != 0);
+        ReadOnlySpan<byte> attributes = link[LinkHeaderLength..];
+        int mtu = TryGetAttribute(attributes, LinkMtu, out ReadOnlySpan<byte> value) ? MemoryMarshal.Read<int>(value) : 0;
+        bool hasPacketInformation = TryGetAttribute(attributes, LinkLinkInfo, out value) && TryGetAttribute(value, LinkInfoKind, out ReadOnlySpan<byte> kind)
+            && kind.TrimEnd((byte)0).SequenceEqual("tun"u8) && TryGetAttribute(value, LinkInfoData, out value) && TryGetAttribute(value, TunPacketInformation, out value) && value[0] != 0;
+        return new LinkInfo(index, mtu, hasPacketInformation);
     }
 
     /// <summary>Sets MTU and queue length.</summary>

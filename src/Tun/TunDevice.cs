@@ -96,7 +96,7 @@ public sealed class TunDevice : PacketDevice
             }
 
             TunSetup.SetOwnership(handles[0], name, options);
-            int mtu = options.Configure ? TunSetup.Configure(name, options, logger) : TunSetup.ReadMtu(handles[0], name) ?? options.Mtu;
+            int mtu = options.Configure ? TunSetup.Configure(handles[0], name, options, logger) : TunSetup.FindLink(handles[0], name)?.Mtu ?? options.Mtu;
             if (options.Persistent)
             {
                 // Last, so that a failure before leaves nothing behind.
@@ -138,7 +138,10 @@ public sealed class TunDevice : PacketDevice
         ThrowIfNotLinux();
         ILogger logger = CreateLogger(options);
         (string name, int flags) = TunSetup.Identify(tun);
-        if ((flags & TunNative.IffTap) != 0 || (flags & TunNative.IffNoPi) == 0)
+
+        // TUNGETIFF cannot tell about packet information: its bit 0x1000 is IFF_NO_PI by one definition, IFF_NOFILTER by another, and means the latter. rtnetlink knows.
+        LinkInfo? link = TunSetup.FindLink(tun, name);
+        if ((flags & TunNative.IffTap) != 0 || link is { HasPacketInformation: true })
         {
             throw new ArgumentException($"{name} is opened as a TAP device or with packet information: open it with IFF_TUN | IFF_NO_PI.", nameof(tun));
         }
@@ -151,7 +154,7 @@ public sealed class TunDevice : PacketDevice
 
         TunOffload offload = TunSetup.NegotiateOffload(tun, name, (flags & TunNative.IffVnetHdr) != 0, options.Offload);
         TunSetup.SetOwnership(tun, name, options);
-        int mtu = options.Configure ? TunSetup.Configure(name, options, logger) : TunSetup.ReadMtu(tun, name) ?? options.Mtu;
+        int mtu = options.Configure ? TunSetup.Configure(tun, name, options, logger) : link?.Mtu ?? options.Mtu;
         if (options.Persistent)
         {
             TunSetup.Persist(tun, name);

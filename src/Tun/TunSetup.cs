@@ -75,12 +75,14 @@ internal static class TunSetup
     {
         if (options.Owner is { } owner)
         {
-            ThrowIfFailed(Control(handle, TunSetOwner, (nint)owner), $"Cannot set the owner of {name} to user {owner}", "ioctl(TUNSETOWNER)");
+            int error = Control(handle, TunSetOwner, (nint)owner);
+            ThrowIfFailed(error, $"Cannot set the owner of {name} to user {owner}", "ioctl(TUNSETOWNER)", UnknownId(error));
         }
 
         if (options.Group is { } group)
         {
-            ThrowIfFailed(Control(handle, TunSetGroup, (nint)group), $"Cannot set the group of {name} to group {group}", "ioctl(TUNSETGROUP)");
+            int error = Control(handle, TunSetGroup, (nint)group);
+            ThrowIfFailed(error, $"Cannot set the group of {name} to group {group}", "ioctl(TUNSETGROUP)", UnknownId(error));
         }
     }
 
@@ -90,11 +92,11 @@ internal static class TunSetup
 
     /// <summary>Sets up the interface by rtnetlink.</summary>
     /// <returns>Its MTU in octets.</returns>
-    public static int Configure(string name, TunDeviceOptions options, ILogger logger)
+    public static int Configure(SafeFileHandle handle, string name, TunDeviceOptions options, ILogger logger)
     {
-        using Netlink netlink = new();
-        LinkInfo link = netlink.FindLink(name) ?? throw new IOException(
+        LinkInfo link = FindLink(handle, name) ?? throw new IOException(
             $"Cannot configure TUN device {name}: there is no such interface in this network namespace. Configure it where it lives, and set Configure = false here.", ENODEV);
+        using Netlink netlink = new();
         netlink.SetLink(link, name, options.Mtu, options.TxQueueLength);
         if (netlink.DisableAutomaticIpv6(link) is not 0 and int error)
         {
@@ -115,8 +117,8 @@ internal static class TunSetup
         return options.Mtu;
     }
 
-    /// <summary>The MTU of an interface that somebody else configured, in octets; null when it is not to be seen from this network namespace.</summary>
-    public static int? ReadMtu(SafeFileHandle handle, string name)
+    /// <summary>The interface that a descriptor is attached to; null when it is not to be seen from this network namespace.</summary>
+    public static LinkInfo? FindLink(SafeFileHandle handle, string name)
     {
         // Another namespace may have an interface of the same name. When the kernel does not tell where ours lives, it is taken to be here.
         if (NetworkNamespaceOf(handle) is { } home && home != CurrentNetworkNamespace)
@@ -125,7 +127,7 @@ internal static class TunSetup
         }
 
         using Netlink netlink = new();
-        return netlink.FindLink(name)?.Mtu;
+        return netlink.FindLink(name);
     }
 
     /// <summary>The name and flags of the interface that a handed-in descriptor is attached to.</summary>
@@ -140,6 +142,8 @@ internal static class TunSetup
         });
         return (request.Name, request.Flags);
     }
+
+    private static string? UnknownId(int error) => error == EINVAL ? "The id is not mapped in this user namespace (/proc/self/uid_map, gid_map)." : null;
 
     private static int SetInterface(SafeFileHandle handle, string name, int flags, out string attached)
     {

@@ -10,6 +10,9 @@ internal sealed class Block : ReadOnlySequenceSegment<byte>
     /// <summary>Octets written so far.</summary>
     internal int Filled;
 
+    /// <summary>An application may still hold a view of the octets: the block must not be used again.</summary>
+    internal bool IsEscaped;
+
     /// <summary>Queue offset of the first octet.</summary>
     internal long Start;
 
@@ -84,11 +87,16 @@ internal sealed class BlockPool(long memoryLimit)
 
     public void Return(Block block)
     {
-        block.Next = null;
+        // The next block stays linked on an escaped one: a sequence may lead over it.
+        if (!block.IsEscaped)
+        {
+            block.Next = null;
+        }
+
         lock (_lock)
         {
             _inUse -= block.Octets.Length;
-            if (_kept + block.Octets.Length <= KeepLimit)
+            if (!block.IsEscaped && _kept + block.Octets.Length <= KeepLimit)
             {
                 _kept += block.Octets.Length;
                 (block.Octets.Length == LargeSize ? _large : _small).Push(block);

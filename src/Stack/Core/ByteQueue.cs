@@ -21,6 +21,7 @@ internal sealed class ByteQueue(BlockPool pool)
     private long _tail;
     private bool _isWriting;
     private bool _isDiscarding;
+    private bool _isReading;
 
     /// <summary>Offset of the first octet still held: what came before was released.</summary>
     public long Head => Volatile.Read(ref _head);
@@ -78,6 +79,20 @@ internal sealed class ByteQueue(BlockPool pool)
             {
                 ReleaseBlocks(_tail);
             }
+        }
+    }
+
+    /// <summary>Producer: gives back the room of <see cref="GetRoom"/>, into which somebody may still be writing.</summary>
+    public void AbandonRoom()
+    {
+        lock (_lock)
+        {
+            if (_isWriting && _last is { } last)
+            {
+                last.IsEscaped = true;
+            }
+
+            Advance(0);
         }
     }
 
@@ -151,6 +166,30 @@ internal sealed class ByteQueue(BlockPool pool)
         }
     }
 
+    /// <summary>
+    /// Consumer: everything held, as <see cref="Peek"/> gives it, for a reader on another thread than the one that may <see cref="Discard"/>: until <see cref="EndRead"/> its octets
+    /// stay what they are even then. Nothing has to be ended when the sequence is empty.
+    /// </summary>
+    public ReadOnlySequence<byte> BeginRead()
+    {
+        lock (_lock)
+        {
+            ReadOnlySequence<byte> held = Peek();
+            _isReading = !held.IsEmpty;
+            return held;
+        }
+    }
+
+    /// <summary>Consumer: ends <see cref="BeginRead"/>, and gives up everything before <paramref name="offset"/>.</summary>
+    public void EndRead(long offset)
+    {
+        lock (_lock)
+        {
+            _isReading = false;
+            Release(offset);
+        }
+    }
+
     /// <summary>Consumer: copies from the head into <paramref name="destination"/> without releasing; returns the count.</summary>
     public int PeekInto(Span<byte> destination)
     {
@@ -213,6 +252,7 @@ internal sealed class ByteQueue(BlockPool pool)
                 _cursor = null;
             }
 
+            first.IsEscaped |= _isReading;
             pool.Return(first);
         }
     }

@@ -20,6 +20,7 @@ internal sealed partial class IcmpLayer
         if (!_limiter.TryTake(now, about.Source))
         {
             _core.Counters.IcmpOutRateLimited++;
+            _core.Counters.CountDrop(DropReason.IcmpRateLimited);
             return;
         }
 

@@ -16,6 +16,9 @@ internal readonly struct IsnGenerator(IRandomSource random)
         return new Seq<Local>(unchecked(clock + (uint)_isnHash.Compute(tuple)));
     }
 
+    /// <summary>Where a connection's IP identifications start: any value will do for atomic datagrams (RFC 6864 §4.1), but no global counter may show (HI_INJ_07).</summary>
+    public ushort Identification(in FourTuple tuple) => (ushort)(_timestampHash.Compute(tuple) >> 48);
+
     /// <summary>What is added to the clock in TSval: one value per pair of addresses, so that timestamps grow across the pair's connections (RFC 6191) and tell nothing about others.</summary>
     public uint TimestampOffset(in FourTuple tuple) => unchecked((uint)_timestampHash.Compute(((ulong)tuple.Local.Address.Value << 32) | tuple.Remote.Address.Value, 0));
 }

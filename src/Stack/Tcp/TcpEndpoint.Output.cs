@@ -23,6 +23,9 @@ internal sealed partial class TcpEndpoint
     /// <param name="WaitFor">With Nothing: the timer that must run so that the wait ends by itself.</param>
     private readonly record struct SendDecision(SendKind Kind, Seq<Local> Seq = default, int Length = 0, bool HasFin = false, TcpTimer? WaitFor = null);
 
+    /// <summary>A lowered path MTU is forgotten after ten minutes (RFC 1191 §6.3): so often a connection looks whether a larger one may be tried.</summary>
+    private static readonly TimeSpan s_pathMtuAge = TimeSpan.FromMinutes(1);
+
     private static readonly TimeSpan s_corkTime = TimeSpan.FromMilliseconds(200);
 
     private bool _synPending;
@@ -32,6 +35,8 @@ internal sealed partial class TcpEndpoint
     private ushort _ipIdentification;
     private int _pathMtu;
     private int _pathMtuGeneration;
+    private TcpInstant _pathMtuSeenAt;
+    private bool _mayFragment;
     private int _largestAcked;
     private int _pendingMtu;
     private bool _isFinAcked;
@@ -98,7 +103,7 @@ internal sealed partial class TcpEndpoint
         }
         else
         {
-            if (_pathMtuGeneration != _tcp.PathMtuGeneration)
+            if (_pathMtuGeneration != _tcp.PathMtuGeneration || now - _pathMtuSeenAt > s_pathMtuAge)
             {
                 RefreshPathMtu(now);
             }
@@ -211,7 +216,8 @@ internal sealed partial class TcpEndpoint
     /// <summary>A segment's payload when the options of the moment (SACK blocks) are counted too.</summary>
     private int SegmentMss => EffectiveMss - (_agreed.Sack && _reassembler is { IsEmpty: false } ? SackOptionLength(SackBlockCount) : 0);
 
-    private int SackBlockCount => Math.Min(_reassembler?.RangeCount ?? 0, _ts.IsOn ? 3 : 4);
+    /// <summary>Bounded by the option area, and by tiny segments: eight octets are left for data.</summary>
+    private int SackBlockCount => _reassembler is { IsEmpty: false } ? Math.Min(Math.Min(_reassembler.RangeCount, _ts.IsOn ? 3 : 4), Math.Max((EffectiveMss - 12) / 8, 0)) : 0;
 
     private static int SackOptionLength(int blocks) => blocks == 0 ? 0 : 4 + (8 * blocks);
 
@@ -224,10 +230,10 @@ internal sealed partial class TcpEndpoint
         return new SendDecision(SendKind.Retransmit, seq, length, HasFin: finInRange && length == data);
     }
 
-    /// <summary>The most payload that one packet may carry: whole segments up to the super-segment limit; one segment with URG, whose pointer no offload moves on.</summary>
+    /// <summary>The most payload that one packet may carry: whole segments up to the super-segment limit; one segment with URG, whose pointer no offload moves on, and where each needs an identification of its own.</summary>
     private int MaxPayload(int mss)
     {
-        if (_snd.HasUrgent)
+        if (_snd.HasUrgent || _mayFragment)
         {
             return mss;
         }
@@ -386,9 +392,10 @@ internal sealed partial class TcpEndpoint
                 Flags = flags,
                 Window = window,
                 UrgentPointer = urgent,
-                Identification = _ipIdentification,
+                Identification = _mayFragment ? _core.Ip.NextIdentification(Tuple.Local.Address, Tuple.Remote.Address, IpProtocol.Tcp) : _ipIdentification,
                 TimeToLive = Options.TimeToLive,
                 TypeOfService = (byte)(Options.TypeOfService & 0xFC),
+                MayFragment = _mayFragment,
                 Options = options,
             },
             length,
@@ -626,7 +633,9 @@ internal sealed partial class TcpEndpoint
     private void RefreshPathMtu(TcpInstant now)
     {
         _pathMtuGeneration = _tcp.PathMtuGeneration;
+        _pathMtuSeenAt = now;
         _pathMtu = _core.Ip.PathMtu(now, Tuple.Remote.Address);
+        _mayFragment = _core.Ip.MayFragment(now, Tuple.Remote.Address);
         _congestion.Smss = EffectiveMss;
     }
 }

@@ -1,0 +1,277 @@
+using System.Collections.Frozen;
+using Tcpcrypt.Core;
+
+namespace Tcpcrypt;
+
+/// <summary>
+/// A stack's counters at one instant. Names are those of the management information bases of IP and ICMP (RFC 4293), UDP (RFC 4113) and TCP (RFC 4022), or in their spirit;
+/// all count from the stack's start unless said otherwise.
+/// </summary>
+public sealed record IpStackStatistics
+{
+    /// <summary>Packets received, errors included.</summary>
+    public long IpInReceives { get; init; }
+
+    /// <summary>Octets of <see cref="IpInReceives"/>.</summary>
+    public long IpInOctets { get; init; }
+
+    /// <summary>Packets dropped for errors in their IP header: version, lengths, checksum, options.</summary>
+    public long IpInHdrErrors { get; init; }
+
+    /// <summary>Packets dropped for addresses that are not for this host or cannot be a source.</summary>
+    public long IpInAddrErrors { get; init; }
+
+    /// <summary>Packets of a protocol that the stack does not speak.</summary>
+    public long IpInUnknownProtos { get; init; }
+
+    /// <summary>Packets handed to ICMP, UDP or TCP.</summary>
+    public long IpInDelivers { get; init; }
+
+    /// <summary>Packets sent.</summary>
+    public long IpOutRequests { get; init; }
+
+    /// <summary>Octets of <see cref="IpOutRequests"/>.</summary>
+    public long IpOutOctets { get; init; }
+
+    /// <summary>Packets that could not be sent for want of room in a queue or the device.</summary>
+    public long IpOutDiscards { get; init; }
+
+    /// <summary>Packets that had no route.</summary>
+    public long IpOutNoRoutes { get; init; }
+
+    /// <summary>Fragments received.</summary>
+    public long IpReasmReqds { get; init; }
+
+    /// <summary>Packets put together from fragments.</summary>
+    public long IpReasmOKs { get; init; }
+
+    /// <summary>Reassemblies given up: time-out, overlap, limits.</summary>
+    public long IpReasmFails { get; init; }
+
+    /// <summary>Packets cut into fragments.</summary>
+    public long IpFragOKs { get; init; }
+
+    /// <summary>Fragments made.</summary>
+    public long IpFragCreates { get; init; }
+
+    /// <summary>ICMP messages received.</summary>
+    public long IcmpInMsgs { get; init; }
+
+    /// <summary>ICMP messages received with errors.</summary>
+    public long IcmpInErrors { get; init; }
+
+    /// <summary>Echo requests received.</summary>
+    public long IcmpInEchos { get; init; }
+
+    /// <summary>Echo replies received.</summary>
+    public long IcmpInEchoReps { get; init; }
+
+    /// <summary>ICMP messages sent.</summary>
+    public long IcmpOutMsgs { get; init; }
+
+    /// <summary>ICMP messages that could not be sent.</summary>
+    public long IcmpOutErrors { get; init; }
+
+    /// <summary>Echo replies sent.</summary>
+    public long IcmpOutEchoReps { get; init; }
+
+    /// <summary>ICMP messages not sent because of the rate limit (RFC 1812 §4.3.2.8).</summary>
+    public long IcmpOutRateLimited { get; init; }
+
+    /// <summary>Datagrams delivered to sockets and flows.</summary>
+    public long UdpInDatagrams { get; init; }
+
+    /// <summary>Datagrams for a port that nobody has bound.</summary>
+    public long UdpNoPorts { get; init; }
+
+    /// <summary>Datagrams not delivered for other reasons: checksum, length, full queue.</summary>
+    public long UdpInErrors { get; init; }
+
+    /// <summary>Datagrams sent.</summary>
+    public long UdpOutDatagrams { get; init; }
+
+    /// <summary>The least retransmission time-out, in milliseconds. Not a counter.</summary>
+    public long TcpRtoMin { get; init; }
+
+    /// <summary>The greatest retransmission time-out, in milliseconds. Not a counter.</summary>
+    public long TcpRtoMax { get; init; }
+
+    /// <summary>Connections that may exist at once. Not a counter.</summary>
+    public long TcpMaxConn { get; init; }
+
+    /// <summary>Connections opened by this host (CLOSED to SYN-SENT).</summary>
+    public long TcpActiveOpens { get; init; }
+
+    /// <summary>Connections opened by peers (LISTEN to SYN-RECEIVED).</summary>
+    public long TcpPassiveOpens { get; init; }
+
+    /// <summary>Connections that failed while being opened.</summary>
+    public long TcpAttemptFails { get; init; }
+
+    /// <summary>Established connections that ended by a reset, in either direction.</summary>
+    public long TcpEstabResets { get; init; }
+
+    /// <summary>Connections in ESTABLISHED or CLOSE-WAIT now. Not a counter.</summary>
+    public long TcpCurrEstab { get; init; }
+
+    /// <summary>Segments received, errors included.</summary>
+    public long TcpInSegs { get; init; }
+
+    /// <summary>Segments sent, retransmissions excluded.</summary>
+    public long TcpOutSegs { get; init; }
+
+    /// <summary>Segments sent again.</summary>
+    public long TcpRetransSegs { get; init; }
+
+    /// <summary>Segments received with errors.</summary>
+    public long TcpInErrs { get; init; }
+
+    /// <summary>Segments sent with RST.</summary>
+    public long TcpOutRsts { get; init; }
+
+    /// <summary>Retransmission time-outs.</summary>
+    public long TcpTimeouts { get; init; }
+
+    /// <summary>Fast retransmits.</summary>
+    public long TcpFastRetransmits { get; init; }
+
+    /// <summary>Challenge ACKs sent (RFC 5961).</summary>
+    public long TcpChallengeAcks { get; init; }
+
+    /// <summary>Challenge ACKs not sent because of the limit (RFC 5961 §7).</summary>
+    public long TcpChallengeAcksSuppressed { get; init; }
+
+    /// <summary>Segments received out of order.</summary>
+    public long TcpOutOfOrder { get; init; }
+
+    /// <summary>ACKs that were delayed.</summary>
+    public long TcpDelayedAcks { get; init; }
+
+    /// <summary>Probes of a closed window.</summary>
+    public long TcpZeroWindowProbes { get; init; }
+
+    /// <summary>Keep-alive probes.</summary>
+    public long TcpKeepAlives { get; init; }
+
+    /// <summary>Handshakes not finished because an accept queue was full.</summary>
+    public long TcpAcceptQueueOverflows { get; init; }
+
+    /// <summary>SYNs that found the SYN cache full.</summary>
+    public long TcpSynCacheOverflows { get; init; }
+
+    /// <summary>Segments whose data differed from what had been received already.</summary>
+    public long TcpOverlapConflicts { get; init; }
+
+    /// <summary>Connections that went to TIME-WAIT.</summary>
+    public long TcpTimeWaits { get; init; }
+
+    /// <summary>Reductions of a connection's path MTU.</summary>
+    public long TcpPmtuReductions { get; init; }
+
+    /// <summary>Forwarded connection requests that wait for an answer now. Not a counter.</summary>
+    public long ForwardInFlight { get; init; }
+
+    /// <summary>Forwarded connections accepted.</summary>
+    public long ForwardAccepted { get; init; }
+
+    /// <summary>Forwarded connection requests refused, by <see cref="ForwardReject"/>, time-out or a handler's exception.</summary>
+    public long ForwardRejected { get; init; }
+
+    /// <summary>Forwarded UDP flows that exist now. Not a counter.</summary>
+    public long ForwardUdpFlows { get; init; }
+
+    /// <summary>Packets captured but lost because a capture's writer was too slow, over all captures.</summary>
+    public long CaptureLost { get; init; }
+
+    /// <summary>Buffer memory in use now, in octets. Not a counter.</summary>
+    public long MemoryInUse { get; init; }
+
+    /// <summary>Packets dropped, by reason: every reason is there, most with 0. Captures name the same reasons.</summary>
+    public IReadOnlyDictionary<string, long> Drops { get; init; } = FrozenDictionary<string, long>.Empty;
+
+    /// <summary>All values under their names, in the order of the groups IP, ICMP, UDP, TCP, Forward, Capture: for tables such as <c>netstat -s</c>. Without <see cref="Drops"/>.</summary>
+    /// <returns>Name and value of each.</returns>
+    public IEnumerable<KeyValuePair<string, long>> Enumerate()
+    {
+        foreach (StatisticsField field in StatisticsField.All)
+        {
+            yield return new(field.Name, field.Read(this));
+        }
+    }
+
+    internal static IpStackStatistics From(StackCore core, ForwardCounters forward, long captureLost)
+    {
+        StackCounters c = core.Counters;
+        TcpStackOptions tcp = core.Options.Tcp;
+        long rejected = 0;
+        for (ForwardOutcome outcome = 0; outcome < ForwardOutcome.Count; outcome++)
+        {
+            rejected += forward.Rejected(outcome);
+        }
+
+        return new IpStackStatistics
+        {
+            IpInReceives = Volatile.Read(ref c.IpInReceives),
+            IpInOctets = Volatile.Read(ref c.IpInOctets),
+            IpInHdrErrors = c[DropReason.IpTooShort] + c[DropReason.IpNotVersion4] + c[DropReason.IpBadHeaderLength] + c[DropReason.IpBadTotalLength]
+                + c[DropReason.IpBadChecksum] + c[DropReason.IpSourceRoute] + c[DropReason.IpBadOptions],
+            IpInAddrErrors = c[DropReason.IpMartianSource] + c[DropReason.IpNotLocalDestination] + c[DropReason.IpBroadcastDestination],
+            IpInUnknownProtos = c[DropReason.IpUnknownProtocol],
+            IpInDelivers = Volatile.Read(ref c.IpInDelivers),
+            IpOutRequests = Volatile.Read(ref c.IpOutRequests),
+            IpOutOctets = Volatile.Read(ref c.IpOutOctets),
+            IpOutDiscards = c[DropReason.OutputQueueFull] + c[DropReason.DeviceFull] + c[DropReason.PacketTooBig],
+            IpOutNoRoutes = c[DropReason.IpNoRoute],
+            IpReasmReqds = Volatile.Read(ref c.IpReasmReqds),
+            IpReasmOKs = Volatile.Read(ref c.IpReasmOKs),
+            IpReasmFails = Volatile.Read(ref c.IpReasmFails),
+            IpFragOKs = Volatile.Read(ref c.IpFragOKs),
+            IpFragCreates = Volatile.Read(ref c.IpFragCreates),
+            IcmpInMsgs = Volatile.Read(ref c.IcmpInMsgs),
+            IcmpInErrors = Volatile.Read(ref c.IcmpInErrors),
+            IcmpInEchos = Volatile.Read(ref c.IcmpInEchos),
+            IcmpInEchoReps = Volatile.Read(ref c.IcmpInEchoReps),
+            IcmpOutMsgs = Volatile.Read(ref c.IcmpOutMsgs),
+            IcmpOutErrors = Volatile.Read(ref c.IcmpOutErrors),
+            IcmpOutEchoReps = Volatile.Read(ref c.IcmpOutEchoReps),
+            IcmpOutRateLimited = Volatile.Read(ref c.IcmpOutRateLimited),
+            UdpInDatagrams = Volatile.Read(ref c.UdpInDatagrams),
+            UdpNoPorts = Volatile.Read(ref c.UdpNoPorts),
+            UdpInErrors = Volatile.Read(ref c.UdpInErrors),
+            UdpOutDatagrams = Volatile.Read(ref c.UdpOutDatagrams),
+            TcpRtoMin = (long)tcp.MinRto.TotalMilliseconds,
+            TcpRtoMax = (long)tcp.MaxRto.TotalMilliseconds,
+            TcpMaxConn = tcp.ConnectionLimit,
+            TcpActiveOpens = Volatile.Read(ref c.TcpActiveOpens),
+            TcpPassiveOpens = Volatile.Read(ref c.TcpPassiveOpens),
+            TcpAttemptFails = Volatile.Read(ref c.TcpAttemptFails),
+            TcpEstabResets = Volatile.Read(ref c.TcpEstabResets),
+            TcpCurrEstab = Volatile.Read(ref c.TcpCurrEstab),
+            TcpInSegs = Volatile.Read(ref c.TcpInSegs),
+            TcpOutSegs = Volatile.Read(ref c.TcpOutSegs),
+            TcpRetransSegs = Volatile.Read(ref c.TcpRetransSegs),
+            TcpInErrs = Volatile.Read(ref c.TcpInErrs),
+            TcpOutRsts = Volatile.Read(ref c.TcpOutRsts),
+            TcpTimeouts = Volatile.Read(ref c.TcpTimeouts),
+            TcpFastRetransmits = Volatile.Read(ref c.TcpFastRetransmits),
+            TcpChallengeAcks = Volatile.Read(ref c.TcpChallengeAcks),
+            TcpChallengeAcksSuppressed = Volatile.Read(ref c.TcpChallengeAcksSuppressed),
+            TcpOutOfOrder = Volatile.Read(ref c.TcpOutOfOrder),
+            TcpDelayedAcks = Volatile.Read(ref c.TcpDelayedAcks),
+            TcpZeroWindowProbes = Volatile.Read(ref c.TcpZeroWindowProbes),
+            TcpKeepAlives = Volatile.Read(ref c.TcpKeepAlives),
+            TcpAcceptQueueOverflows = Volatile.Read(ref c.TcpAcceptQueueOverflows),
+            TcpSynCacheOverflows = Volatile.Read(ref c.TcpSynCacheOverflows),
+            TcpOverlapConflicts = Volatile.Read(ref c.TcpOverlapConflicts),
+            TcpTimeWaits = Volatile.Read(ref c.TcpTimeWaits),
+            TcpPmtuReductions = Volatile.Read(ref c.TcpPmtuReductions),
+            ForwardInFlight = forward.TcpInFlight,
+            ForwardAccepted = forward.TcpAccepted,
+            ForwardRejected = rejected,
+            ForwardUdpFlows = forward.UdpFlows,
+            CaptureLost = captureLost,
+            MemoryInUse = core.Blocks.InUse,
+            Drops = DropNames.Read(c),
+        };
+    }
+}

@@ -1,0 +1,172 @@
+using System.Diagnostics.Metrics;
+using System.Net.NetworkInformation;
+using Tcpcrypt.Core;
+using Tcpcrypt.Host;
+using Tcpcrypt.Tcp;
+
+namespace Tcpcrypt;
+
+/// <summary>The instruments of the meter "Tcpcrypt.Stack". Counters are observed when somebody collects them: a packet costs nothing for it.</summary>
+/// <remarks>Names and units follow OpenTelemetry; no attribute is an address or a port.</remarks>
+internal sealed class StackMetrics
+{
+    public const string MeterName = "Tcpcrypt.Stack";
+
+    private static readonly KeyValuePair<string, object?> s_receive = new("network.io.direction", "receive");
+    private static readonly KeyValuePair<string, object?> s_transmit = new("network.io.direction", "transmit");
+    private static readonly KeyValuePair<string, object?> s_plain = new("encrypted", false);
+
+    private readonly StackHost _host;
+    private readonly StackCounters _counters;
+    private readonly ForwardCounters _forward;
+    private readonly KeyValuePair<string, object?> _interface;
+    private readonly Histogram<double> _duration;
+    private readonly Histogram<double> _rtt;
+    private readonly Lock _censusLock = new();
+    private long _censusTime = long.MinValue;
+    private Measurement<long>[] _census = [];
+    private long _otherRetransmits;
+    private volatile bool _isStopped;
+
+    public StackMetrics(StackHost host, ForwardCounters forward, IMeterFactory factory, string interfaceName)
+    {
+        _host = host;
+        _counters = host.Core.Counters;
+        _forward = forward;
+        _interface = new("network.interface.name", interfaceName);
+
+        // A factory disposes of its meters itself, and gives the same one to several stacks: the interface's name tells them apart.
+        Meter meter = factory.Create(MeterName);
+
+        meter.CreateObservableCounter("tcpcrypt.packets", () => Directions(_counters.IpInReceives, _counters.IpOutRequests), "{packet}", "IP packets received and sent.");
+        meter.CreateObservableCounter("tcpcrypt.io", () => Directions(_counters.IpInOctets, _counters.IpOutOctets), "By", "Octets of IP packets received and sent.");
+        meter.CreateObservableCounter("tcpcrypt.packets.dropped", ReadDrops, "{packet}", "Packets dropped, by reason.");
+        meter.CreateObservableUpDownCounter("tcpcrypt.tcp.connections", ReadConnections, "{connection}", "TCP connections, by state.");
+        meter.CreateObservableCounter("tcpcrypt.tcp.retransmits", ReadRetransmits, "{segment}", "TCP segments sent again, by kind.");
+        meter.CreateObservableCounter("tcpcrypt.tcp.resets", () => Directions(_counters[DropReason.TcpReset], _counters.TcpOutRsts), "{segment}", "RST segments accepted and sent.");
+        meter.CreateObservableCounter("tcpcrypt.tcp.accept_queue.overflows", () => One(_counters.TcpAcceptQueueOverflows), "{connection}", "Handshakes not finished because the accept queue was full.");
+        meter.CreateObservableUpDownCounter("tcpcrypt.forward.in_flight", () => One(_forward.TcpInFlight), "{request}", "Forwarded connection requests that wait for an answer.");
+        meter.CreateObservableCounter("tcpcrypt.forward.rejected", ReadRejected, "{request}", "Forwarded connection requests refused, by reason.");
+        _duration = meter.CreateHistogram<double>("tcpcrypt.tcp.connection.duration", "s", "How long TCP connections existed.");
+        _rtt = meter.CreateHistogram<double>("tcpcrypt.tcp.rtt", "s", "The smoothed round-trip time at a TCP connection's end.");
+    }
+
+    /// <summary>A connection has ended. One call per connection.</summary>
+    /// <param name="duration">The time from its handshake's end.</param>
+    /// <param name="smoothedRtt">Zero when it was never measured.</param>
+    /// <param name="error">Why it ended; null for an orderly close.</param>
+    public void ConnectionClosed(TimeSpan duration, TimeSpan smoothedRtt, string? error)
+    {
+        if (_duration.Enabled)
+        {
+            if (error is null)
+            {
+                _duration.Record(duration.TotalSeconds, _interface);
+            }
+            else
+            {
+                _duration.Record(duration.TotalSeconds, _interface, new("error.type", error));
+            }
+        }
+
+        if (_rtt.Enabled && smoothedRtt > TimeSpan.Zero)
+        {
+            _rtt.Record(smoothedRtt.TotalSeconds, _interface);
+        }
+    }
+
+    /// <summary>The stack has stopped: what there is of it is not there any more. The meter lives on in its factory.</summary>
+    public void Stop() => _isStopped = true;
+
+    private Measurement<long>[] One(long value) => _isStopped ? [] : [new(value, _interface)];
+
+    private Measurement<long>[] Directions(long received, long sent) => _isStopped ? [] : [new(received, _interface, s_receive), new(sent, _interface, s_transmit)];
+
+    private IEnumerable<Measurement<long>> ReadDrops()
+    {
+        for (DropReason reason = DropReason.None + 1; !_isStopped && reason < DropReason.Count; reason++)
+        {
+            if (_counters[reason] is > 0 and long dropped)
+            {
+                yield return new(dropped, _interface, new("reason", DropNames.Of(reason)));
+            }
+        }
+    }
+
+    private IEnumerable<Measurement<long>> ReadRejected()
+    {
+        if (_isStopped)
+        {
+            yield break;
+        }
+
+        for (ForwardOutcome outcome = 0; outcome < ForwardOutcome.Count; outcome++)
+        {
+            yield return new(_forward.Rejected(outcome), _interface, new("reason", ForwardCounters.Name(outcome)));
+        }
+
+        yield return new(_counters[DropReason.TcpForwardLimit], _interface, new("reason", "limit"));
+    }
+
+    private Measurement<long>[] ReadRetransmits()
+    {
+        if (_isStopped)
+        {
+            return [];
+        }
+
+        long fast = Volatile.Read(ref _counters.TcpFastRetransmits);
+        long timeouts = Volatile.Read(ref _counters.TcpTimeouts);
+
+        // The rest of a recovery. Not every time-out sends a segment again, so the difference alone could go down.
+        _otherRetransmits = Math.Max(_otherRetransmits, Volatile.Read(ref _counters.TcpRetransSegs) - fast - timeouts);
+        return
+        [
+            new(fast, _interface, new("kind", "fast")),
+            new(timeouts, _interface, new("kind", "timeout")),
+            new(_otherRetransmits, _interface, new("kind", "recovery")),
+        ];
+    }
+
+    /// <summary>Connections by state. The table is walked under the core's lock, so at most once per second, and in between the last figures are given.</summary>
+    private Measurement<long>[] ReadConnections()
+    {
+        lock (_censusLock)
+        {
+            long now = _host.TimeProvider.GetTimestamp();
+            if (_isStopped || _host.IsStopped || now < _censusTime)
+            {
+                return _isStopped || _host.IsStopped ? [] : _census;
+            }
+
+            _censusTime = now + _host.TimeProvider.TimestampFrequency;
+            long[] states = new long[(int)TcpState.DeleteTcb + 1];
+            try
+            {
+                _host.Query(states, static (counts, core, _) =>
+                {
+                    foreach (TcpEndpoint endpoint in core.Tcp.Endpoints)
+                    {
+                        counts[(int)endpoint.State]++;
+                    }
+
+                    counts[(int)TcpState.SynReceived] += core.Tcp.SynReceiveds.Count();
+                    counts[(int)TcpState.TimeWait] += core.Tcp.TimeWaits.Count();
+                    return 0;
+                });
+            }
+            catch (Exception error) when (error is ObjectDisposedException or IOException)
+            {
+                return [];
+            }
+
+            return _census =
+            [
+                Of(TcpState.SynSent, "syn_sent"), Of(TcpState.SynReceived, "syn_received"), Of(TcpState.Established, "established"), Of(TcpState.FinWait1, "fin_wait_1"),
+                Of(TcpState.FinWait2, "fin_wait_2"), Of(TcpState.CloseWait, "close_wait"), Of(TcpState.Closing, "closing"), Of(TcpState.LastAck, "last_ack"), Of(TcpState.TimeWait, "time_wait"),
+            ];
+
+            Measurement<long> Of(TcpState state, string name) => new(states[(int)state], _interface, new("state", name), s_plain);
+        }
+    }
+}

@@ -1,0 +1,177 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Tcpcrypt.Core;
+using Tcpcrypt.Host;
+using Tcpcrypt.Tcp;
+
+namespace Tcpcrypt;
+
+// RS0026: two overloads with optional parameters; their first parameters are of unrelated types, so no call can become ambiguous.
+#pragma warning disable RS0026
+
+// Active OPEN.
+public sealed partial class IpStack
+{
+    private static readonly ActivitySource s_activities = new("Tcpcrypt.Stack");
+
+    /// <summary>One span per connect and per forwarded connection.</summary>
+    internal static ActivitySource Activities => s_activities;
+
+    /// <summary>Connects to an address.</summary>
+    /// <param name="remote">The address and port.</param>
+    /// <param name="options">Settings; null for the defaults.</param>
+    /// <param name="ct">Cancels the connect: nothing is left of it.</param>
+    /// <returns>An established connection.</returns>
+    /// <exception cref="SocketException">ConnectionRefused, TimedOut, HostUnreachable, NetworkUnreachable, AddressAlreadyInUse, AddressNotAvailable, NoBufferSpaceAvailable.</exception>
+    /// <exception cref="OperationCanceledException">The token fired.</exception>
+    /// <exception cref="IOException">The stack's device has died.</exception>
+    public ValueTask<TcpConnection> ConnectAsync(IPEndPoint remote, TcpConnectOptions? options = null, CancellationToken ct = default)
+    {
+        Endpoint4 endpoint = ToEndpoint(remote, nameof(remote));
+        TcpConnectOptions settings = (options ?? new TcpConnectOptions()).Copy();
+        return WithTimeoutAsync(remote, settings, token => ConnectOneAsync(endpoint, settings, token), ct);
+    }
+
+    /// <summary>Connects to a host by name: each of its IPv4 addresses is tried in turn.</summary>
+    /// <param name="host">A name, or an address in text.</param>
+    /// <param name="port">The port: 1 to 65,535.</param>
+    /// <param name="options">Settings; null for the defaults.</param>
+    /// <param name="ct">Cancels the connect: nothing is left of it.</param>
+    /// <returns>An established connection.</returns>
+    /// <exception cref="SocketException">As for an address (that of the address tried last); HostNotFound when the name has no IPv4 address.</exception>
+    /// <exception cref="OperationCanceledException">The token fired.</exception>
+    /// <exception cref="IOException">The stack's device has died.</exception>
+    public ValueTask<TcpConnection> ConnectAsync(string host, int port, TcpConnectOptions? options = null, CancellationToken ct = default)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(host);
+        ArgumentOutOfRangeException.ThrowIfLessThan(port, 1);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(port, 65_535);
+        if (IPAddress.TryParse(host, out IPAddress? address))
+        {
+            return ConnectAsync(new IPEndPoint(address, port), options, ct);
+        }
+
+        TcpConnectOptions settings = (options ?? new TcpConnectOptions()).Copy();
+        return WithTimeoutAsync(new DnsEndPoint(host, port), settings, token => ConnectByNameAsync(host, port, settings, token), ct);
+    }
+
+    private async ValueTask<TcpConnection> ConnectByNameAsync(string host, int port, TcpConnectOptions options, CancellationToken ct)
+    {
+        IPAddress[] addresses = Options.Resolver is { } resolver
+            ? await resolver(host, ct).ConfigureAwait(false)
+            : await Dns.GetHostAddressesAsync(host, AddressFamily.InterNetwork, ct).ConfigureAwait(false);
+
+        SocketException? last = null;
+        foreach (IPAddress address in addresses ?? [])
+        {
+            if (!Ipv4Address.TryFrom(address, out Ipv4Address value))
+            {
+                continue;
+            }
+
+            try
+            {
+                return await ConnectOneAsync(new Endpoint4(value, (ushort)port), options, ct).ConfigureAwait(false);
+            }
+            catch (SocketException exception)
+            {
+                last = exception;
+            }
+        }
+
+        throw last ?? new SocketException((int)SocketError.HostNotFound, $"The name {host} has no IPv4 address.");
+    }
+
+    private async ValueTask<TcpConnection> ConnectOneAsync(Endpoint4 remote, TcpConnectOptions options, CancellationToken ct)
+    {
+        ct.ThrowIfCancellationRequested();
+        ThrowIfStopping();
+        Endpoint4? local = options.Local is { } bound ? ToEndpoint(bound, nameof(TcpConnectOptions.Local)) : null;
+        TcpEndpointOptions endpointOptions = options.ToEndpointOptions(Options.Tcp);
+        (SocketError error, TcpConnection? connection) = await Host.InvokeAsync((Stack: this, local, remote, endpointOptions), static (state, core, now) =>
+        {
+            SocketError error = core.Tcp.Connect(now, state.local, state.remote, state.endpointOptions, out TcpEndpoint? endpoint);
+            return (error, error == SocketError.Success ? TcpConnection.Create(state.Stack, endpoint!) : null);
+        }).ConfigureAwait(false);
+        if (connection is null)
+        {
+            throw StackErrors.ConnectFailed(error, remote.ToIPEndPoint());
+        }
+
+        ConnectionLink link = connection.Link;
+        link.Attach();
+        try
+        {
+            await link.WaitConnectedAsync(ct).ConfigureAwait(false);
+            ct.ThrowIfCancellationRequested();
+        }
+        catch (OperationCanceledException)
+        {
+            await AbandonAsync(link).ConfigureAwait(false);
+            throw;
+        }
+
+        if (link.IsConnected)
+        {
+            StackLog.Connected(Logger, connection.Endpoint.Id, connection.LocalEndPoint, connection.RemoteEndPoint);
+            return connection;
+        }
+
+        // Refused, timed out, unreachable; or the stack has stopped.
+        if (Host.IsStopped)
+        {
+            throw StackErrors.Stopped(Host.StoppedReason());
+        }
+
+        ObjectDisposedException.ThrowIf(link.IsDisposed, this);
+        SocketError reason = connection.Endpoint.Error;
+        link.Dispose();
+        throw StackErrors.ConnectFailed(reason == SocketError.Success ? SocketError.ConnectionAborted : reason, remote.ToIPEndPoint());
+    }
+
+    /// <summary>Leaves nothing of a connect that nobody waits for any more: when this ends, its TCB is gone.</summary>
+    private async ValueTask AbandonAsync(ConnectionLink link)
+    {
+        link.Abort();
+        link.Dispose();
+        try
+        {
+            await Host.InvokeAsync(0, static (_, _, _) => true).ConfigureAwait(false);
+        }
+        catch (Exception exception) when (exception is IOException or ObjectDisposedException)
+        {
+            // The stack is gone, and the TCB with it.
+        }
+    }
+
+    /// <summary>Bounds a connect by <see cref="TcpConnectOptions.Timeout"/>, and traces it.</summary>
+    private async ValueTask<TcpConnection> WithTimeoutAsync(EndPoint remote, TcpConnectOptions options, Func<CancellationToken, ValueTask<TcpConnection>> connect, CancellationToken ct)
+    {
+        using Activity? activity = s_activities.StartActivity("tcp connect", ActivityKind.Client);
+        activity?.SetTag("network.transport", "tcp");
+        bool isBounded = options.Timeout != Timeout.InfiniteTimeSpan;
+        using CancellationTokenSource? timeout = isBounded ? new CancellationTokenSource(options.Timeout, Options.TimeProvider) : null;
+        using CancellationTokenSource? either = isBounded ? CancellationTokenSource.CreateLinkedTokenSource(ct, timeout!.Token) : null;
+        try
+        {
+            return await connect(either?.Token ?? ct).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (timeout is { IsCancellationRequested: true } && !ct.IsCancellationRequested)
+        {
+            SocketException exception = StackErrors.ConnectTimedOut(remote, options.Timeout);
+            activity?.SetStatus(ActivityStatusCode.Error, "timed_out");
+            throw exception;
+        }
+        catch (OperationCanceledException) when (ct.IsCancellationRequested)
+        {
+            // With the caller's token, not with the inner one.
+            throw new OperationCanceledException(ct);
+        }
+        catch (SocketException exception)
+        {
+            activity?.SetStatus(ActivityStatusCode.Error, exception.SocketErrorCode.ToString());
+            throw;
+        }
+    }
+}

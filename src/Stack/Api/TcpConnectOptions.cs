@@ -1,0 +1,44 @@
+using System.Net;
+using Tcpcrypt.Tcp;
+
+namespace Tcpcrypt;
+
+/// <summary>Settings of one connect. Copied on use.</summary>
+public sealed class TcpConnectOptions
+{
+    /// <summary>The local end; null or an any-address and port 0 = chosen by the stack (RFC 6056).</summary>
+    public IPEndPoint? Local { get; set; }
+
+    /// <summary>
+    /// The application's own bound for the whole call, name resolution included; <see cref="System.Threading.Timeout.InfiniteTimeSpan"/> leaves it to the stack, which gives a SYN up
+    /// after <see cref="TcpStackOptions.SynTimeout"/> (RFC 9293 MUST-23: at least 3 minutes).
+    /// </summary>
+    public TimeSpan Timeout { get; set; } = TimeSpan.FromSeconds(30);
+
+    /// <summary><see cref="Local"/> may be any address, not only one of the stack's: for forwarders that speak for others (the meaning of Linux's IP_TRANSPARENT).</summary>
+    public bool Transparent { get; set; }
+
+    internal TcpConnectOptions Copy()
+    {
+        TcpConnectOptions copy = (TcpConnectOptions)MemberwiseClone();
+        if (copy.Timeout <= TimeSpan.Zero && copy.Timeout != System.Threading.Timeout.InfiniteTimeSpan)
+        {
+            throw new ArgumentOutOfRangeException(nameof(Timeout), copy.Timeout, "TcpConnectOptions.Timeout is positive, or Timeout.InfiniteTimeSpan.");
+        }
+
+        if (copy.Transparent && copy.Local is null)
+        {
+            throw new ArgumentException("TcpConnectOptions.Transparent needs a Local address to use.", nameof(Transparent));
+        }
+
+        return copy;
+    }
+
+    /// <summary>The core's settings for a connection of this stack.</summary>
+    internal TcpEndpointOptions ToEndpointOptions(TcpStackOptions stack)
+    {
+        TcpEndpointOptions options = TcpEndpointOptions.From(stack);
+        options.Transparent = Transparent;
+        return options;
+    }
+}

@@ -1,0 +1,109 @@
+using System.Net.Sockets;
+using Tcpcrypt.Testing;
+
+namespace Tcpcrypt.Simulation;
+
+/// <summary>One side of a connection: writes its stream in pieces, shuts its direction, and compares what it reads with what the other side must have sent, octet by octet.</summary>
+internal sealed class Application(string name, SteppedSocket socket, Random pace, ConnectionPlan plan, (int Seed, int Octets) outbound, (int Seed, int Octets) inbound)
+{
+    private readonly byte[] _buffer = new byte[64 * 1024];
+    private readonly byte[] _outbound = Stream(outbound);
+    private readonly byte[] _inbound = Stream(inbound);
+    private int _sent;
+    private int _received;
+    private bool _isShut;
+    private bool _isAtEnd;
+    private long _readAgainNs;
+
+    /// <summary>Everything was sent, everything was received, both ends of both streams were seen.</summary>
+    public bool IsDone => _isShut && _isAtEnd;
+
+    /// <summary>When a paused reader goes on; null when none is paused.</summary>
+    public long? WakeNs(long nowNs) => _readAgainNs > nowNs && !_isAtEnd ? _readAgainNs : null;
+
+    public override string ToString() =>
+        $"{name}: sent {_sent} of {_outbound.Length}{(_isShut ? ", shut" : "")}, received {_received} of {_inbound.Length}{(_isAtEnd ? ", at the end" : "")}, {socket.State}, readable {socket.Readable}, unsent {socket.Unsent}";
+
+    /// <summary>Does what can be done now. Throws <see cref="SimulationException"/> when the stack broke its promise.</summary>
+    public void Run(long nowNs)
+    {
+        Write();
+        Read(nowNs);
+    }
+
+    private void Write()
+    {
+        while (!_isShut)
+        {
+            if (_sent == _outbound.Length)
+            {
+                Expect(socket.Shutdown(SocketShutdown.Send), "shutdown");
+                _isShut = true;
+                return;
+            }
+
+            int length = Math.Min(_outbound.Length - _sent, pace.Next(1, plan.WriteLimit + 1));
+            SocketError error = socket.Send(_outbound.AsSpan(_sent, length), out int sent);
+            if (error == SocketError.WouldBlock)
+            {
+                return;
+            }
+
+            Expect(error, "send");
+            _sent += sent;
+        }
+    }
+
+    private void Read(long nowNs)
+    {
+        while (!_isAtEnd && nowNs >= _readAgainNs)
+        {
+            SocketError error = socket.Receive(_buffer.AsSpan(0, pace.Next(1, plan.ReadLimit + 1)), out int received);
+            if (error == SocketError.WouldBlock)
+            {
+                return;
+            }
+
+            Expect(error, "receive");
+            if (received == 0)
+            {
+                _isAtEnd = true;
+                if (_received != _inbound.Length)
+                {
+                    throw new SimulationException($"{this}: the stream ended early");
+                }
+
+                return;
+            }
+
+            if (_received + received > _inbound.Length || !_buffer.AsSpan(0, received).SequenceEqual(_inbound.AsSpan(_received, received)))
+            {
+                throw new SimulationException($"{this}: the {received} octets at {_received} are not what was sent");
+            }
+
+            _received += received;
+            if (plan.ReadPause > TimeSpan.Zero && pace.Next(20) == 0)
+            {
+                _readAgainNs = nowNs + (plan.ReadPause.Ticks * 100);
+            }
+        }
+    }
+
+    private void Expect(SocketError error, string call)
+    {
+        if (error != SocketError.Success)
+        {
+            throw new SimulationException($"{this}: {call} gave {error}");
+        }
+    }
+
+    private static byte[] Stream((int Seed, int Octets) stream)
+    {
+        byte[] octets = new byte[stream.Octets];
+        new Random(stream.Seed).NextBytes(octets);
+        return octets;
+    }
+}
+
+/// <summary>The stack broke its promise: a stream differs, an operation failed, or nothing moves any more.</summary>
+internal sealed class SimulationException(string message) : Exception(message);

@@ -1,0 +1,101 @@
+using Tcpcrypt.Testing;
+
+namespace Tcpcrypt.Simulation;
+
+/// <summary>What a seed stands for: the network, both hosts' settings, and what the applications do. Drawn in one place and in one order, so that a seed means the same on every machine.</summary>
+internal sealed class Scenario
+{
+    private Scenario(Random random)
+    {
+        bool hostile = random.Next(4) != 0;
+        Link = new LinkOptions { AToB = DrawDirection(random, hostile), BToA = DrawDirection(random, hostile) };
+        MtuA = DrawMtu(random);
+        MtuB = DrawMtu(random);
+        TcpA = DrawTcp(random);
+        TcpB = DrawTcp(random);
+        int connections = random.Next(1, 5);
+        long worst = Math.Max(1, (long)(2e6 / connections));
+        for (int i = 0; i < connections; i++)
+        {
+            Connections.Add(new ConnectionPlan(
+                FromA: random.Next(2) == 0,
+                Seed: random.Next(),
+                ClientOctets: DrawLength(random, worst),
+                ServerOctets: DrawLength(random, worst),
+                WriteLimit: 1 << random.Next(0, 17),
+                ReadLimit: 1 << random.Next(6, 17),
+                ReadPause: random.Next(3) == 0 ? TimeSpan.FromMilliseconds(random.Next(1, 500)) : TimeSpan.Zero,
+                NoDelay: random.Next(2) == 0));
+        }
+    }
+
+    public LinkOptions Link { get; }
+
+    public int MtuA { get; }
+
+    public int MtuB { get; }
+
+    public TcpStackOptions TcpA { get; }
+
+    public TcpStackOptions TcpB { get; }
+
+    public List<ConnectionPlan> Connections { get; } = [];
+
+    public static Scenario FromSeed(int seed) => new(new Random(seed));
+
+    public override string ToString() =>
+        $"MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}; "
+        + string.Join(", ", Connections.Select(c => $"{(c.FromA ? "A" : "B")} connects, {c.ClientOctets} out {c.ServerOctets} back"));
+
+    private static string Describe(LinkDirection direction) =>
+        $"{direction.Delay.TotalMilliseconds:0.#} ms, loss {direction.Loss:P1}, reorder {direction.Reorder:P1}, dup {direction.Duplicate:P1}, corrupt {direction.Corrupt:P1}, "
+        + (direction.BitsPerSecond == 0 ? "no rate limit" : $"{direction.BitsPerSecond / 1e6:0.#} Mbit/s, queue {direction.QueueLimit}");
+
+    private static LinkDirection DrawDirection(Random random, bool hostile)
+    {
+        bool limited = random.Next(2) == 0;
+        return new LinkDirection
+        {
+            Delay = TimeSpan.FromMicroseconds(random.Next(10, random.Next(2) == 0 ? 1_000 : 100_000)),
+            Jitter = random.Next(3) == 0 ? TimeSpan.FromMicroseconds(random.Next(10_000)) : TimeSpan.Zero,
+            BitsPerSecond = limited ? random.Next(1, 200) * 1_000_000L : 0,
+            QueueLimit = limited ? random.Next(10, 300) : 0,
+            Loss = Rate(0.05),
+            Reorder = Rate(0.1),
+            ReorderDelay = TimeSpan.FromMicroseconds(random.Next(10, 30_000)),
+            Duplicate = Rate(0.05),
+            Corrupt = Rate(0.03),
+        };
+
+        // Each fault is absent half of the time: faults alone and in all combinations.
+        double Rate(double most)
+        {
+            double rate = random.NextDouble() * most;
+            return hostile && random.Next(2) == 0 ? rate : 0;
+        }
+    }
+
+    private static int DrawMtu(Random random) => random.Next(4) switch { 0 => random.Next(576, 1500), 1 => random.Next(1501, 9001), _ => 1500 };
+
+    private static TcpStackOptions DrawTcp(Random random) => new()
+    {
+        WindowScaling = random.Next(4) != 0,
+        Timestamps = random.Next(3) != 0,
+        SelectiveAcknowledgments = random.Next(2) == 0,
+        InitialWindowSegments = random.Next(1, 11),
+        ReceiveBufferSize = random.Next(3) == 0 ? random.Next(2_000, 20_000) : random.Next(20_000, 2_000_000),
+        SendBufferSize = random.Next(2_000, 2_000_000),
+        DelayedAck = TimeSpan.FromMilliseconds(random.Next(3) == 0 ? 0 : random.Next(1, 200)),
+    };
+
+    private static int DrawLength(Random random, long most) => random.Next(6) switch
+    {
+        0 => 0,
+        1 => random.Next(1, 3),
+        2 => random.Next(1, 3000),
+        _ => (int)random.NextInt64(1, most),
+    };
+}
+
+/// <summary>One connection: who opens it, what each side sends, and how the applications write and read.</summary>
+internal sealed record ConnectionPlan(bool FromA, int Seed, int ClientOctets, int ServerOctets, int WriteLimit, int ReadLimit, TimeSpan ReadPause, bool NoDelay);

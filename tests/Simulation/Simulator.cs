@@ -1,0 +1,157 @@
+using System.Net;
+using System.Net.Sockets;
+using Tcpcrypt.Testing;
+
+namespace Tcpcrypt.Simulation;
+
+/// <summary>Runs one scenario under virtual time: two stacks, a link with faults, applications that check every octet. Nothing in it depends on the machine.</summary>
+internal static class Simulator
+{
+    // Generous on purpose: at the worst rates a connection backs off for minutes, and none of it takes real time.
+    private const long LimitNs = 3600L * 1_000_000_000;
+    private const int MaxSteps = 5_000_000;
+    private static readonly IPAddress s_addressA = IPAddress.Parse("10.0.0.1");
+    private static readonly IPAddress s_addressB = IPAddress.Parse("10.0.0.2");
+
+    /// <summary>Runs to the end, or throws <see cref="SimulationException"/>.</summary>
+    /// <returns>The time that passed inside, and the packets that were sent.</returns>
+    public static (TimeSpan Time, long Packets) Run(Scenario scenario, int seed, Action<LinkPacket>? tap)
+    {
+        SteppedStack a = MakeStack(s_addressA, scenario.MtuA, scenario.TcpA, seed);
+        SteppedStack b = MakeStack(s_addressB, scenario.MtuB, scenario.TcpB, seed + 1);
+        SteppedLink link = SteppedStack.Join(a, b, scenario.Link, (ulong)seed);
+        link.Tap = tap;
+        List<Attempt> attempts = [];
+        for (int i = 0; i < scenario.Connections.Count; i++)
+        {
+            ConnectionPlan plan = scenario.Connections[i];
+            attempts.Add(new Attempt(plan, i, plan.FromA ? a : b, plan.FromA ? b : a, new IPEndPoint(plan.FromA ? s_addressB : s_addressA, 5000 + i)));
+        }
+
+        for (int steps = 0; ; steps++)
+        {
+            foreach (Attempt attempt in attempts)
+            {
+                attempt.Run(link.NowNs);
+            }
+
+            if (attempts.TrueForAll(static attempt => attempt.IsDone))
+            {
+                break;
+            }
+
+            long? wake = attempts.Min(attempt => attempt.WakeNs(link.NowNs));
+            long? next = link.NextDeadlineNs;
+            if (wake is null && next is null)
+            {
+                throw new SimulationException("nothing is going to happen any more, and not all is done: " + string.Join("; ", attempts));
+            }
+
+            if (steps > MaxSteps || Math.Min(wake ?? long.MaxValue, next ?? long.MaxValue) > LimitNs)
+            {
+                throw new SimulationException($"not done after {steps} steps and {TimeSpan.FromTicks(link.NowNs / 100)}: " + string.Join("; ", attempts));
+            }
+
+            if (wake is { } at && (next is null || at < next))
+            {
+                link.RunUntil(at);
+            }
+            else
+            {
+                link.Step();
+            }
+        }
+
+        long packets = link.AToB.Sent + link.BToA.Sent;
+        TimeSpan time = TimeSpan.FromTicks(link.NowNs / 100);
+        foreach (Attempt attempt in attempts)
+        {
+            attempt.Close();
+        }
+
+        // What is left are closing handshakes and TIME-WAIT: they end by themselves.
+        if (!link.RunUntilIdle(MaxSteps))
+        {
+            throw new SimulationException("the stacks do not come to rest after all connections were closed");
+        }
+
+        return (time, packets);
+    }
+
+    private static SteppedStack MakeStack(IPAddress address, int mtu, TcpStackOptions tcp, int seed) =>
+        new(new SteppedStackOptions { Addresses = { new IPPrefixAddress(address, 24) }, Mtu = mtu, Tcp = tcp, Seed = (ulong)(uint)seed });
+
+    /// <summary>A connection on its way: listener, client, and the two applications once they are connected.</summary>
+    private sealed class Attempt
+    {
+        private readonly ConnectionPlan _plan;
+        private readonly Random _pace;
+        private readonly SteppedSocket _listener;
+        private readonly SteppedSocket _client;
+        private readonly string _name;
+        private SteppedSocket? _accepted;
+        private Application? _clientSide;
+        private Application? _serverSide;
+
+        public Attempt(ConnectionPlan plan, int number, SteppedStack from, SteppedStack to, IPEndPoint server)
+        {
+            _plan = plan;
+            _pace = new Random(plan.Seed);
+            _name = $"connection {number}";
+            _listener = to.Socket(tcp: true);
+            Check(_listener.Bind(server), "bind");
+            Check(_listener.Listen(16), "listen");
+            _client = from.Socket(tcp: true);
+            Check(_client.SetOption(SteppedSocketOption.NoDelay, plan.NoDelay ? 1 : 0), "set no-delay");
+            SocketError error = _client.Connect(server);
+            if (error != SocketError.InProgress)
+            {
+                throw new SimulationException($"{_name}: connect gave {error}");
+            }
+        }
+
+        public bool IsDone => _clientSide is { IsDone: true } && _serverSide is { IsDone: true };
+
+        public long? WakeNs(long nowNs) => (_clientSide?.WakeNs(nowNs), _serverSide?.WakeNs(nowNs)) switch
+        {
+            ({ } client, { } server) => Math.Min(client, server),
+            var (client, server) => client ?? server,
+        };
+
+        public void Run(long nowNs)
+        {
+            SteppedPollFlags ready = _client.Poll();
+            if (_clientSide is null && (ready & (SteppedPollFlags.Out | SteppedPollFlags.Error | SteppedPollFlags.Hup)) != 0)
+            {
+                Check(_client.TakeError(), "connect");
+                _clientSide = new Application(_name + " client", _client, _pace, _plan, (_plan.Seed, _plan.ClientOctets), (_plan.Seed + 1, _plan.ServerOctets));
+            }
+
+            if (_serverSide is null && _listener.Accept(out SteppedSocket? accepted) == SocketError.Success)
+            {
+                _accepted = accepted!;
+                _serverSide = new Application(_name + " server", _accepted, _pace, _plan, (_plan.Seed + 1, _plan.ServerOctets), (_plan.Seed, _plan.ClientOctets));
+            }
+
+            _clientSide?.Run(nowNs);
+            _serverSide?.Run(nowNs);
+        }
+
+        public void Close()
+        {
+            Check(_client.Close(), "close");
+            Check(_accepted!.Close(), "close");
+            Check(_listener.Close(), "close");
+        }
+
+        public override string ToString() => $"{_clientSide?.ToString() ?? $"{_name} client: {_client.State}"} | {_serverSide?.ToString() ?? $"{_name} server: not accepted"}";
+
+        private void Check(SocketError error, string call)
+        {
+            if (error != SocketError.Success)
+            {
+                throw new SimulationException($"{_name}: {call} gave {error}");
+            }
+        }
+    }
+}
