@@ -22,7 +22,7 @@ public sealed class TransferTests
     public void A_clean_link() => Run(s_link, 5_000_000, minutes: 1);
 
     [Test]
-    public void Loss([Values(1, 2, 3, 4, 5)] int seed, [Values(0.01, 0.1, 0.2)] double loss) => Run(s_link with { Loss = loss }, seed: (ulong)seed);
+    public void Loss([Values(1, 2, 3, 4, 5)] int seed, [Values(0.01, 0.1, 0.2, 0.3)] double loss) => Run(s_link with { Loss = loss }, seed: (ulong)seed);
 
     [Test]
     public void Reordering([Values(1, 2, 3)] int seed) => Run(s_link with { Reorder = 0.2, ReorderDelay = TimeSpan.FromMilliseconds(30), Jitter = TimeSpan.FromMilliseconds(5) }, seed: (ulong)seed);
