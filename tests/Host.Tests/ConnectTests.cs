@@ -1,0 +1,235 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using NUnit.Framework;
+
+namespace Tcpcrypt.Host.Tests;
+
+public sealed class ConnectTests
+{
+    private static readonly IPEndPoint s_nobody = new(IPAddress.Parse("10.0.0.77"), 80);
+
+    [Test]
+    public async Task Connect_to_a_closed_port_is_refused()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        Assert.That(
+            async () => await pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 81)),
+            Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.ConnectionRefused).And.Message.Contains("10.0.0.2:81"));
+        await AssertNothingLeftAsync(pair.Client);
+    }
+
+    [Test]
+    public async Task Connect_gives_up_at_the_options_time_out_and_leaves_nothing()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        Stopwatch watch = Stopwatch.StartNew();
+        Assert.That(
+            async () => await pair.Client.ConnectAsync(s_nobody, new TcpConnectOptions { Timeout = TimeSpan.FromMilliseconds(300) }),
+            Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.TimedOut));
+        Assert.That(watch.Elapsed, Is.GreaterThan(TimeSpan.FromMilliseconds(250)));
+        await AssertNothingLeftAsync(pair.Client);
+    }
+
+    [Test]
+    public async Task Cancelled_connect_leaves_no_tcb([Values] ContinuationScheduling scheduling)
+    {
+        await using StackPair pair = await StackPair.StartAsync(options => options.Scheduling = scheduling);
+        using CancellationTokenSource cancellation = new();
+        ValueTask<TcpConnection> connecting = pair.Client.ConnectAsync(s_nobody, ct: cancellation.Token);
+        Assert.That(await pair.Client.Host.InvokeAsync(0, static (_, core, _) => core.Tcp.Endpoints.Count), Is.EqualTo(1));
+        await cancellation.CancelAsync();
+        OperationCanceledException? exception = await Assert.CatchAsync<OperationCanceledException>(async () => await connecting);
+        Assert.That(exception!.CancellationToken, Is.EqualTo(cancellation.Token));
+        await AssertNothingLeftAsync(pair.Client);
+        Assert.That(async () => await pair.Client.ConnectAsync(s_nobody, ct: new CancellationToken(true)), Throws.InstanceOf<OperationCanceledException>());
+    }
+
+    [Test]
+    public async Task Stack_that_is_disposed_of_ends_a_pending_connect()
+    {
+        StackPair pair = await StackPair.StartAsync();
+        ValueTask<TcpConnection> connecting = pair.Client.ConnectAsync(s_nobody);
+        await pair.DisposeAsync();
+        Assert.That(async () => await connecting, Throws.InstanceOf<ObjectDisposedException>());
+    }
+
+    [Test]
+    public async Task Connect_by_name_tries_each_address_in_turn()
+    {
+        List<string> asked = [];
+        await using StackPair pair = await StackPair.StartAsync(options => options.Resolver = (host, _) =>
+        {
+            asked.Add(host);
+            return ValueTask.FromResult<IPAddress[]>(host == "nowhere" ? [IPAddress.IPv6Loopback] : [IPAddress.IPv6Loopback, StackPair.ClientAddress, StackPair.ServerAddress]);
+        });
+        await using TcpConnectionListener listener = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 80));
+        ValueTask<TcpConnection> accepting = listener.AcceptAsync();
+
+        // 10.0.0.1 is the client itself: refused.
+        await using TcpConnection connection = await pair.Client.ConnectAsync("server.test", 80);
+        Assert.That(connection.RemoteEndPoint, Is.EqualTo(new IPEndPoint(StackPair.ServerAddress, 80)));
+        await (await accepting).DisposeAsync();
+
+        Assert.That(
+            async () => await pair.Client.ConnectAsync("server.test", 81),
+            Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.ConnectionRefused));
+        Assert.That(
+            async () => await pair.Client.ConnectAsync("nowhere", 80),
+            Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.HostNotFound));
+        Assert.That(asked, Is.EqualTo(new[] { "server.test", "server.test", "nowhere" }));
+        Assert.That(async () => await pair.Client.ConnectAsync("10.0.0.2", 82), Throws.InstanceOf<SocketException>());
+        Assert.That(asked, Has.Count.EqualTo(3), "an address in text needs no resolver");
+    }
+
+    [Test]
+    public async Task Time_out_covers_the_resolver()
+    {
+        await using StackPair pair = await StackPair.StartAsync(options => options.Resolver = async (_, token) =>
+        {
+            await Task.Delay(Timeout.Infinite, token);
+            return [];
+        });
+        Assert.That(
+            async () => await pair.Client.ConnectAsync("slow.test", 80, new TcpConnectOptions { Timeout = TimeSpan.FromMilliseconds(50) }),
+            Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.TimedOut));
+    }
+
+    [Test]
+    public async Task Local_end_is_used_and_checked()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        await using TcpConnectionListener listener = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 80));
+        await using TcpConnection connection = await pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80), new TcpConnectOptions { Local = new IPEndPoint(IPAddress.Any, 4567) });
+        Assert.That(connection.LocalEndPoint, Is.EqualTo(new IPEndPoint(StackPair.ClientAddress, 4567)));
+        Assert.That(
+            async () => await pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80), new TcpConnectOptions { Local = new IPEndPoint(IPAddress.Parse("10.9.9.9"), 0) }),
+            Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.AddressNotAvailable));
+        Assert.That(
+            async () => await pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80), new TcpConnectOptions { Local = new IPEndPoint(IPAddress.Any, 4567) }),
+            Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.AddressAlreadyInUse));
+    }
+
+    [Test]
+    public async Task Bad_arguments_are_named()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        Assert.That(async () => await pair.Client.ConnectAsync(new IPEndPoint(IPAddress.IPv6Loopback, 80)), Throws.ArgumentException.With.Message.Contains("IPv4"));
+        Assert.That(async () => await pair.Client.ConnectAsync("x", 0), Throws.InstanceOf<ArgumentOutOfRangeException>());
+        Assert.That(async () => await pair.Client.ConnectAsync(s_nobody, new TcpConnectOptions { Timeout = TimeSpan.Zero }), Throws.InstanceOf<ArgumentException>().With.Message.Contains("Timeout"));
+        Assert.That(async () => await pair.Client.ListenAsync(new IPEndPoint(IPAddress.Any, 80), new TcpListenOptions { Backlog = 0 }), Throws.InstanceOf<ArgumentException>().With.Message.Contains("Backlog"));
+        await AssertNothingLeftAsync(pair.Client);
+    }
+
+    [TestCase(nameof(IpStackOptions.Addresses))]
+    [TestCase(nameof(IpStackOptions.MemoryLimit))]
+    [TestCase(nameof(IpStackOptions.SpinMicroseconds))]
+    [TestCase("Tcp.DelayedAck")]
+    [TestCase("Tcp.ReceiveBufferSize")]
+    [TestCase("Tcp.EphemeralPortLast")]
+    public async Task Stack_options_out_of_range_are_named(string property)
+    {
+        IpStackOptions options = new() { Addresses = [new(StackPair.ClientAddress, 24)] };
+        switch (property)
+        {
+            case nameof(IpStackOptions.Addresses): options.Addresses.Clear(); break;
+            case nameof(IpStackOptions.MemoryLimit): options.MemoryLimit = 1; break;
+            case nameof(IpStackOptions.SpinMicroseconds): options.SpinMicroseconds = -1; break;
+            case "Tcp.DelayedAck": options.Tcp.DelayedAck = TimeSpan.FromSeconds(0.5); break;
+            case "Tcp.ReceiveBufferSize": options.Tcp.ReceiveBufferSize = 0; break;
+            case "Tcp.EphemeralPortLast": options.Tcp.EphemeralPortLast = 1; break;
+        }
+
+        PacketDevice device = MemoryLink.CreatePair().First;
+        await using PacketDevice _ = device;
+        Assert.That(async () => await IpStack.StartAsync(device, options), Throws.ArgumentException.With.Message.Contains(property));
+    }
+
+    [TestCase("127.0.0.1")]
+    [TestCase("224.0.0.1")]
+    [TestCase("255.255.255.255")]
+    [TestCase("0.0.0.0")]
+    public async Task Addresses_that_no_host_can_have_are_refused(string address)
+    {
+        PacketDevice device = MemoryLink.CreatePair().First;
+        await using PacketDevice _ = device;
+        Assert.That(async () => await IpStack.StartAsync(device, new IpStackOptions { Addresses = [new(IPAddress.Parse(address), 24)] }), Throws.ArgumentException.With.Message.Contains("Addresses"));
+    }
+
+    // ---- Listeners ----
+
+    [Test]
+    public async Task Port_in_use_is_refused_and_free_after_dispose()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        TcpConnectionListener listener = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 80));
+        Assert.That(
+            async () => await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 80)),
+            Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.AddressAlreadyInUse));
+        await listener.DisposeAsync();
+        await listener.DisposeAsync();
+        await using TcpConnectionListener again = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 80));
+        Assert.That(async () => await listener.AcceptAsync(), Throws.InstanceOf<ObjectDisposedException>());
+    }
+
+    [Test]
+    public async Task Cancelled_accept_loses_no_connection()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        await using TcpConnectionListener listener = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 80));
+        using CancellationTokenSource cancellation = new();
+        ValueTask<TcpConnection> accepting = listener.AcceptAsync(cancellation.Token);
+        await cancellation.CancelAsync();
+        Assert.That(async () => await accepting, Throws.InstanceOf<OperationCanceledException>());
+
+        await using TcpConnection client = await pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80));
+        await using TcpConnection server = await listener.AcceptAsync();
+        Assert.That(server.RemoteEndPoint, Is.EqualTo(client.LocalEndPoint));
+    }
+
+    [Test]
+    public async Task Several_accepts_wait_at_once_and_each_gets_one([Values] ContinuationScheduling scheduling)
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        await using TcpConnectionListener listener = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 80), new TcpListenOptions { Scheduling = scheduling });
+        Task<TcpConnection>[] accepting = [.. Enumerable.Range(0, 10).Select(_ => listener.AcceptAsync().AsTask())];
+        TcpConnection[] clients = await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80)).AsTask()));
+        TcpConnection[] servers = await Task.WhenAll(accepting);
+        Assert.That(servers.Select(connection => connection.RemoteEndPoint.Port), Is.EquivalentTo(clients.Select(connection => connection.LocalEndPoint.Port)));
+        foreach (TcpConnection connection in clients.Concat(servers))
+        {
+            await connection.DisposeAsync();
+        }
+    }
+
+    [Test]
+    public async Task AcceptAll_ends_when_the_listener_is_disposed_of_and_unaccepted_connections_are_reset()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        TcpConnectionListener listener = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 80));
+        int count = 0;
+        Task accepting = Task.Run(async () =>
+        {
+            await foreach (TcpConnection connection in listener.AcceptAllAsync())
+            {
+                count++;
+                await connection.DisposeAsync();
+            }
+        });
+        await (await pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80))).DisposeAsync();
+        await CloseTests.Eventually(() => count == 1);
+        await listener.DisposeAsync();
+        await accepting;
+
+        TcpConnectionListener idle = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 81));
+        await using TcpConnection waiting = await pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 81));
+        await idle.DisposeAsync();
+        Assert.That(async () => await waiting.GetStream(false).ReadAsync(new byte[1]), Throws.InstanceOf<IOException>());
+    }
+
+    private static async Task AssertNothingLeftAsync(IpStack stack)
+    {
+        Assert.That(await stack.Host.InvokeAsync(0, static (_, core, _) => core.Tcp.Endpoints.Count), Is.Zero);
+        Assert.That(stack.Host.GetClients().OfType<ConnectionLink>(), Is.Empty);
+    }
+}
