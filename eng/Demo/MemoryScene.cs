@@ -9,7 +9,7 @@ internal sealed class MemoryScene : Scene
 {
     private readonly IpStack _other;
     private readonly MemoryStream _pcapng = new();
-    private readonly IAsyncDisposable _capture;
+    private readonly PacketCapture _capture;
 
     private MemoryScene(IpStack stack, IpStack other)
     {
@@ -48,7 +48,7 @@ internal sealed class MemoryScene : Scene
         using HttpClient http = new(new SocketsHttpHandler
         {
             ConnectCallback = async (context, cancellation) =>
-                (await _other.ConnectAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, cancellationToken: cancellation)).GetStream(),
+                (await _other.ConnectAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, null, cancellation)).GetStream(),
         });
         using HttpResponseMessage response = await http.GetAsync(new Uri($"http://{StackAddress}/"));
         return $"HTTP/{response.Version} {(int)response.StatusCode} {response.ReasonPhrase}\n{response.Content.Headers}\n{await response.Content.ReadAsStringAsync()}";

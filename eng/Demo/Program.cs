@@ -43,7 +43,7 @@ static async Task FetchAsync(Scene scene)
     using HttpClient http = new(new SocketsHttpHandler
     {
         ConnectCallback = async (context, cancellation) =>
-            (await scene.Stack.ConnectAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, cancellationToken: cancellation)).GetStream(),
+            (await scene.Stack.ConnectAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, null, cancellation)).GetStream(),
     });
     long start = Stopwatch.GetTimestamp();
     byte[] received = await http.GetByteArrayAsync(url);

@@ -6,7 +6,7 @@ using Tcpcrypt.Samples;
 return await Sample.RunAsync(args, "echo [PORT]          sends back what it gets (default port 7)", async (stack, rest, stop) =>
 {
     int port = rest.Count > 0 ? int.Parse(rest[0]) : 7;
-    await using TcpConnectionListener listener = await stack.ListenAsync(new IPEndPoint(IPAddress.Any, port), cancellationToken: stop);
+    await using TcpConnectionListener listener = await stack.ListenAsync(new IPEndPoint(IPAddress.Any, port), null, stop);
     Console.WriteLine($"echo on {listener.LocalEndPoint}");
     await foreach (TcpConnection connection in listener.AcceptAllAsync(stop))
     {

@@ -9,7 +9,7 @@ return await Sample.RunAsync(args, "fetch [URL] [FILE]   default http://10.9.0.1
     {
         ConnectCallback = async (context, cancellation) =>
         {
-            TcpConnection connection = await stack.ConnectAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, cancellationToken: cancellation);
+            TcpConnection connection = await stack.ConnectAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, null, cancellation);
             Console.Error.WriteLine($"connected {connection.LocalEndPoint} to {connection.RemoteEndPoint}");
             return connection.GetStream();
         },

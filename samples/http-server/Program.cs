@@ -7,7 +7,7 @@ using Tcpcrypt.Samples;
 return await Sample.RunAsync(args, "http-server [PORT]   serves a page about the connection (default port 80)", async (stack, rest, stop) =>
 {
     int port = rest.Count > 0 ? int.Parse(rest[0]) : 80;
-    await using TcpConnectionListener listener = await stack.ListenAsync(new IPEndPoint(IPAddress.Any, port), cancellationToken: stop);
+    await using TcpConnectionListener listener = await stack.ListenAsync(new IPEndPoint(IPAddress.Any, port), null, stop);
     Console.WriteLine($"http on {listener.LocalEndPoint}");
     await foreach (TcpConnection connection in listener.AcceptAllAsync(stop))
     {

@@ -17,7 +17,7 @@ await using IpStack stack = await IpStack.StartAsync(device, new IpStackOptions
 using HttpClient http = new(new SocketsHttpHandler
 {
     ConnectCallback = async (context, cancellation) =>
-        (await stack.ConnectAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, cancellationToken: cancellation)).GetStream(),
+        (await stack.ConnectAsync(context.DnsEndPoint.Host, context.DnsEndPoint.Port, null, cancellation)).GetStream(),
 });
 if (args is [string url])
 {

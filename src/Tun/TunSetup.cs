@@ -75,12 +75,14 @@ internal static class TunSetup
     {
         if (options.Owner is { } owner)
         {
-            ThrowIfFailed(Control(handle, TunSetOwner, (nint)owner), $"Cannot set the owner of {name} to user {owner}", "ioctl(TUNSETOWNER)");
+            int error = Control(handle, TunSetOwner, (nint)owner);
+            ThrowIfFailed(error, $"Cannot set the owner of {name} to user {owner}", "ioctl(TUNSETOWNER)", UnknownId(error));
         }
 
         if (options.Group is { } group)
         {
-            ThrowIfFailed(Control(handle, TunSetGroup, (nint)group), $"Cannot set the group of {name} to group {group}", "ioctl(TUNSETGROUP)");
+            int error = Control(handle, TunSetGroup, (nint)group);
+            ThrowIfFailed(error, $"Cannot set the group of {name} to group {group}", "ioctl(TUNSETGROUP)", UnknownId(error));
         }
     }
 
@@ -140,6 +142,8 @@ internal static class TunSetup
         });
         return (request.Name, request.Flags);
     }
+
+    private static string? UnknownId(int error) => error == EINVAL ? "The id is not mapped in this user namespace (/proc/self/uid_map, gid_map)." : null;
 
     private static int SetInterface(SafeFileHandle handle, string name, int flags, out string attached)
     {

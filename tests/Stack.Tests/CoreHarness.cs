@@ -13,6 +13,7 @@ internal sealed class CoreHarness
 
     private readonly PacketSlot _out = new();
     private readonly PacketSlot _in = new();
+    private readonly PacketSlot _cut = new();
 
     public CoreHarness(StackCoreOptions? options = null, ulong seed = 1)
     {
@@ -58,15 +59,14 @@ internal sealed class CoreHarness
     public List<byte[]> Take()
     {
         List<byte[]> packets = [];
-        PacketSlot cut = new();
         while (Core.TryEmit(Now, _out))
         {
             for (int i = 0; i < SoftwareOffload.SegmentCount(_out); i++)
             {
-                SoftwareOffload.Segment(_out, i, cut);
-                packets.Add(cut.Packet.ToArray());
-                Assert.That(Ipv4Header.TryParse(cut.Packet, out Ipv4Header ip), Is.EqualTo(Ipv4ParseError.None));
-                Assert.That(ip.TotalLength, Is.EqualTo(cut.Length).And.AtMost(Core.Options.Mtu));
+                SoftwareOffload.Segment(_out, i, _cut);
+                packets.Add(_cut.Packet.ToArray());
+                Assert.That(Ipv4Header.TryParse(_cut.Packet, out Ipv4Header ip), Is.EqualTo(Ipv4ParseError.None));
+                Assert.That(ip.TotalLength, Is.EqualTo(_cut.Length).And.AtMost(Core.Options.Mtu));
                 Assert.That(ip.TimeToLive, Is.Not.Zero);
             }
         }

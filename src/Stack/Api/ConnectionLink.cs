@@ -80,6 +80,11 @@ internal sealed partial class ConnectionLink : HostCommand, ICoreEventSink, IHos
         {
             Host.Detach(this);
             StackLog.Closed(Stack.Logger, Endpoint.Id, Endpoint.Error);
+            if (Stack.Metrics is { } metrics && Endpoint.WasEstablished)
+            {
+                metrics.ConnectionClosed(Host.Now - Endpoint.EstablishedAt, Endpoint.SmoothedRtt, Endpoint.Error == SocketError.Success ? null : Endpoint.Error.ToString());
+            }
+
             Volatile.Read(ref _notices)?.Writer.TryComplete();
         }
 

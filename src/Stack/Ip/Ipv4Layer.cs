@@ -46,9 +46,10 @@ internal sealed partial class Ipv4Layer
     /// <summary>Lowers the path MTU (RFC 1191 §3); the caller has checked the hint (RFC 5927 §7). Never below <see cref="PathMtuCache.Floor"/>, never a raise.</summary>
     public void OnPathMtu(TcpInstant now, Ipv4Address destination, int mtu)
     {
-        if (_routes.TryFind(destination, out Ipv4Route route))
+        if (_routes.TryFind(destination, out Ipv4Route route) && _pathMtus.Lower(now, destination, mtu, route.Mtu))
         {
-            _pathMtus.Lower(now, destination, mtu, route.Mtu);
+            // Whoever learnt it (a ping, say): connections to the same destination look again.
+            _core.Tcp.PathMtuGeneration++;
         }
     }
 

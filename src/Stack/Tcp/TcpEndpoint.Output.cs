@@ -23,6 +23,9 @@ internal sealed partial class TcpEndpoint
     /// <param name="WaitFor">With Nothing: the timer that must run so that the wait ends by itself.</param>
     private readonly record struct SendDecision(SendKind Kind, Seq<Local> Seq = default, int Length = 0, bool HasFin = false, TcpTimer? WaitFor = null);
 
+    /// <summary>A lowered path MTU is forgotten after ten minutes (RFC 1191 §6.3): so often a connection looks whether a larger one may be tried.</summary>
+    private static readonly TimeSpan s_pathMtuAge = TimeSpan.FromMinutes(1);
+
     private static readonly TimeSpan s_corkTime = TimeSpan.FromMilliseconds(200);
 
     private bool _synPending;
@@ -32,6 +35,8 @@ internal sealed partial class TcpEndpoint
     private ushort _ipIdentification;
     private int _pathMtu;
     private int _pathMtuGeneration;
+    private TcpInstant _pathMtuSeenAt;
+    private bool _mayFragment;
     private int _largestAcked;
     private int _pendingMtu;
     private bool _isFinAcked;
@@ -98,7 +103,7 @@ internal sealed partial class TcpEndpoint
         }
         else
         {
-            if (_pathMtuGeneration != _tcp.PathMtuGeneration)
+            if (_pathMtuGeneration != _tcp.PathMtuGeneration || now - _pathMtuSeenAt > s_pathMtuAge)
             {
                 RefreshPathMtu(now);
             }
@@ -224,10 +229,10 @@ internal sealed partial class TcpEndpoint
         return new SendDecision(SendKind.Retransmit, seq, length, HasFin: finInRange && length == data);
     }
 
-    /// <summary>The most payload that one packet may carry: whole segments up to the super-segment limit; one segment with URG, whose pointer no offload moves on.</summary>
+    /// <summary>The most payload that one packet may carry: whole segments up to the super-segment limit; one segment with URG, whose pointer no offload moves on, and where each needs an identification of its own.</summary>
     private int MaxPayload(int mss)
     {
-        if (_snd.HasUrgent)
+        if (_snd.HasUrgent || _mayFragment)
         {
             return mss;
         }
@@ -386,9 +391,10 @@ internal sealed partial class TcpEndpoint
                 Flags = flags,
                 Window = window,
                 UrgentPointer = urgent,
-                Identification = _ipIdentification,
+                Identification = _mayFragment ? _core.Ip.NextIdentification(Tuple.Local.Address, Tuple.Remote.Address, IpProtocol.Tcp) : _ipIdentification,
                 TimeToLive = Options.TimeToLive,
                 TypeOfService = (byte)(Options.TypeOfService & 0xFC),
+                MayFragment = _mayFragment,
                 Options = options,
             },
             length,
@@ -626,7 +632,9 @@ internal sealed partial class TcpEndpoint
     private void RefreshPathMtu(TcpInstant now)
     {
         _pathMtuGeneration = _tcp.PathMtuGeneration;
+        _pathMtuSeenAt = now;
         _pathMtu = _core.Ip.PathMtu(now, Tuple.Remote.Address);
+        _mayFragment = _core.Ip.MayFragment(now, Tuple.Remote.Address);
         _congestion.Smss = EffectiveMss;
     }
 }

@@ -373,6 +373,12 @@ internal sealed partial class TcpEndpoint
 
                 break;
             case TcpState.Closing:
+                if (_ackNow)
+                {
+                    // The peer's FIN came in the same batch: its ACK leaves before the TCB does.
+                    SendAckNow(now);
+                }
+
                 EnterTimeWait(now);
                 break;
             case TcpState.LastAck:
@@ -645,7 +651,6 @@ internal sealed partial class TcpEndpoint
     private void ApplyPathMtu(TcpInstant now, int mtu)
     {
         _core.Ip.OnPathMtu(now, Tuple.Remote.Address, mtu);
-        _tcp.PathMtuGeneration++;
         _core.Counters.TcpPmtuReductions++;
         _pendingMtu = 0;
         RefreshPathMtu(now);

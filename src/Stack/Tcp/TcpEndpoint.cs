@@ -96,6 +96,12 @@ internal sealed partial class TcpEndpoint : CoreObject
     /// <summary>True once the connection has been ESTABLISHED.</summary>
     public bool WasEstablished { get; private set; }
 
+    /// <summary>When it became ESTABLISHED.</summary>
+    public TcpInstant EstablishedAt { get; private set; }
+
+    /// <summary>SRTT; zero before the first measurement.</summary>
+    public TimeSpan SmoothedRtt => _rtt.Srtt;
+
     /// <summary>The remote address is the stack's own: what is sent comes back.</summary>
     public bool IsLoopback { get; }
 
@@ -275,6 +281,7 @@ internal sealed partial class TcpEndpoint : CoreObject
     private void Establish(TcpInstant now)
     {
         WasEstablished = true;
+        EstablishedAt = now;
         _core.Counters.TcpCurrEstab++;
         Enter(TcpState.Established);
         _lastReceivedAt = now;

@@ -16,6 +16,9 @@ internal readonly ref struct SegmentFields
     public ushort Identification { get; init; }
     public byte TimeToLive { get; init; }
     public byte TypeOfService { get; init; }
+
+    /// <summary>Leaves the don't-fragment bit out: the path's MTU is below what a segment is cut to. The identification must be unique then (RFC 6864 §4.2).</summary>
+    public bool MayFragment { get; init; }
     public ReadOnlySpan<byte> Options { get; init; }
 }
 
@@ -40,7 +43,7 @@ internal static class SegmentWriter
 
         Span<byte> packet = into.Packet;
         FourTuple tuple = fields.Tuple;
-        Ipv4Header.Write(packet, IpProtocol.Tcp, tuple.Local.Address, tuple.Remote.Address, fields.Identification, fields.TimeToLive, fields.TypeOfService);
+        Ipv4Header.Write(packet, IpProtocol.Tcp, tuple.Local.Address, tuple.Remote.Address, fields.Identification, fields.TimeToLive, fields.TypeOfService, fields.MayFragment ? (ushort)0 : Ipv4Header.DontFragment);
 
         Span<byte> tcp = packet[Ipv4Header.MinLength..];
         BinaryPrimitives.WriteUInt16BigEndian(tcp, tuple.Local.Port);

@@ -21,6 +21,7 @@ public sealed class IcmpTests
 
     [Test]
     [Spec("792-1")]
+    [Spec("2474-1")]
     public void An_echo_request_is_answered_whole_from_the_address_asked()
     {
         _net.Inject(Packets.Echo(Them, Us, 0x1234, 7, Packets.Pattern(56), tos: 0xBA));
@@ -228,6 +229,15 @@ public sealed class IcmpTests
         _net.AssertDropped(Packets.Echo(Them, Ipv4Address.Broadcast, 1, 1, "x"u8), DropReason.IcmpBroadcastEcho);
         _net.AssertDropped(Packets.Echo(Them, Ipv4Address.Parse("10.0.0.255"), 1, 1, "x"u8), DropReason.IcmpBroadcastEcho);
         _net.AssertDropped(Packets.Echo(Them, Ipv4Address.Parse("224.0.0.1"), 1, 1, "x"u8), DropReason.IpNotLocalDestination);
+    }
+
+    [Test]
+    [Spec("1122-8")]
+    public void HI_ICMP_09_fragmentation_needed_carries_the_next_hops_mtu()
+    {
+        Ipv4Header.TryParse(Packets.Udp(Them, 5, Us, 9, "abcd"u8), out Ipv4Header about);
+        _net.Core.Ip.SendUnreachable(_net.Now, about, UnreachableCode.FragmentationNeeded, 1280);
+        Assert.That(PacketPrinter.Format(_net.TakeOne()), Does.Contain("fragmentation needed mtu 1280"));
     }
 
     [Test]
