@@ -249,7 +249,18 @@ public abstract class KernelFixture
     }
 
     /// <inheritdoc cref="ReadAllAsync(Stream)"/>
-    protected static Task<byte[]> ReadAllAsync(Socket socket) => ReadAllAsync(new NetworkStream(socket, ownsSocket: false));
+    protected static async Task<byte[]> ReadAllAsync(Socket socket)
+    {
+        // Not through a NetworkStream, which refuses a socket that is shut down for sending.
+        using MemoryStream all = new();
+        byte[] buffer = new byte[65_536];
+        for (int count; (count = await socket.ReceiveAsync(buffer).WaitAsync(Patience)) > 0;)
+        {
+            all.Write(buffer, 0, count);
+        }
+
+        return all.ToArray();
+    }
 
     private sealed class OwnedSocket(Socket socket) : IAsyncDisposable
     {

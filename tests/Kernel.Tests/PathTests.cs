@@ -69,10 +69,10 @@ public class PathTests : KernelFixture
         await using Stream stream = ours.GetStream(ownsConnection: false);
         await using NetworkStream farStream = new(fars, ownsSocket: false);
         byte[] data = Pattern(5 * Megabyte);
-        far.Run("ip", "link", "set", "far0", "down");
+        Namespace.Run("ip", "link", "set", "near0", "down");
         Task writing = stream.WriteAsync(data).AsTask();
         await UntilAsync(() => ours.GetInfo().Timeouts >= 2, "two retransmissions timed out");
-        far.Run("ip", "link", "set", "far0", "up");
+        Namespace.Run("ip", "link", "set", "near0", "up");
         Task<byte[]> arriving = ReadAsync(farStream, data.Length);
         await writing.WaitAsync(Patience);
         Assert.That(Hash(await arriving), Is.EqualTo(Hash(data)));

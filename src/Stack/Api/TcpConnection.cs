@@ -11,7 +11,7 @@ namespace Tcpcrypt;
 /// <remarks>
 /// <para>Data goes through <see cref="Input"/> and <see cref="Output"/>, which give access to the stack's own buffers, or through <see cref="GetStream"/>. Use one of the two, not both at once.
 /// One read and one write may be pending at a time, on any threads; a second one of a kind throws <see cref="InvalidOperationException"/>.</para>
-/// <para>Reads and writes on a broken connection throw <see cref="IOException"/> with a <see cref="SocketException"/> inside (reset, timed out, unreachable). What arrived before the break can be read first.
+/// <para>Reads and writes on a broken connection throw <see cref="IOException"/> with a <see cref="SocketException"/> inside (reset, timed out, unreachable). What arrived before the break can be read first, except at a reset, which flushes it (RFC 9293 §3.10.7.4).
 /// After <see cref="DisposeAsync"/>, and in calls pending then, they throw <see cref="ObjectDisposedException"/>; when the stack's device has died, <see cref="IOException"/>.</para>
 /// </remarks>
 public sealed partial class TcpConnection : IDuplexPipe, IAsyncDisposable
