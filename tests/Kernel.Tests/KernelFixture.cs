@@ -17,6 +17,9 @@ public abstract class KernelFixture
     /// <summary>Long enough for a machine that has other things to do, too.</summary>
     protected static readonly TimeSpan Patience = TimeSpan.FromSeconds(40);
 
+    /// <summary>The environment variable that names a directory for captures of what the stacks of all tests see, to look into when one fails.</summary>
+    private const string CaptureVariable = "TCPCRYPT_TEST_CAPTURES";
+
     private readonly Stack<IAsyncDisposable> _owned = new();
     private readonly Stack<NetworkNamespace> _namespaces = new();
     private readonly ConcurrentQueue<Exception> _faults = new();
@@ -95,6 +98,12 @@ public abstract class KernelFixture
         configure?.Invoke(options);
         _device = Own(Namespace.Invoke(() => TunDevice.Open(link)));
         _stack = Own(await IpStack.StartAsync(_device, options));
+        if (Environment.GetEnvironmentVariable(CaptureVariable) is { Length: > 0 } directory)
+        {
+            FileStream file = Own(File.Create(Path.Combine(directory, $"{TestContext.CurrentContext.Test.Name}.pcapng")));
+            Own(_stack.StartCapture(file, new CaptureOptions { SnapLength = 128, BufferSize = 1 << 28 }));
+        }
+
         return _stack;
     }
 
@@ -185,7 +194,7 @@ public abstract class KernelFixture
             return (Own(await accepting.AsTask().WaitAsync(Patience)), socket);
         }
 
-        socket.Bind(new IPEndPoint(KernelIp, 7001));
+        socket.Bind(new IPEndPoint(KernelIp, 0));
         socket.Listen();
         Task<Socket> accepted = socket.AcceptAsync();
         TcpConnection connection = Own(await Stack.ConnectAsync((IPEndPoint)socket.LocalEndPoint!).AsTask().WaitAsync(Patience));
