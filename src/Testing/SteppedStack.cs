@@ -192,7 +192,7 @@ public sealed class SteppedStack
     /// <summary>Does what the host does after each entry into the core: takes what it sends, cut and checksummed, and what it tells.</summary>
     internal void Flush()
     {
-        for (int count = 0; Core.TryEmit(Now, _emit); count++)
+        for (int count = 0; TryEmit(); count++)
         {
             if (count == MaxPacketsPerCall)
             {
@@ -238,6 +238,25 @@ public sealed class SteppedStack
         bool isReachable = Core.Ip.TryRoute(remote, out Ipv4Route route);
         source = route.Source;
         return isReachable;
+    }
+
+    /// <summary>The next packet to send. A core that talks to itself interrupts its output now and then for the host's sake (its deadline is then in the past): here nobody else waits.</summary>
+    private bool TryEmit()
+    {
+        for (int interruptions = 0; interruptions < MaxRunsPerInstant; interruptions++)
+        {
+            if (Core.TryEmit(Now, _emit))
+            {
+                return true;
+            }
+
+            if (Core.NextDeadline != TcpInstant.Zero)
+            {
+                return false;
+            }
+        }
+
+        return false;
     }
 
     private void Attach(SteppedLink link)

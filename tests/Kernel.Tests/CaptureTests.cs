@@ -101,7 +101,7 @@ public class CaptureTests : KernelFixture
 
     private static async Task<string> TsharkAsync(string file, string filter, params string[] more) =>
         (await Shell.Start(
-            "tshark", ["-n", "-r", file, "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-Y", filter, .. more]).WaitAsync(Patience)).Expect();
+            "tshark", ["-n", "-r", file, "-d", "tcp.port==1-65535,data", "-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE", "-Y", filter, .. more]).WaitAsync(Patience)).Expect();
 
     private static async Task<ShellCommand> StartTcpdumpAsync(NetworkNamespace where, string device, string file)
     {

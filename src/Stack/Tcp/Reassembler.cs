@@ -39,6 +39,7 @@ internal sealed class Reassembler(BlockPool pool)
                 if (overlap > 0)
                 {
                     isConflict |= !held.Matches(start, octets[..overlap]);
+                    Remember(held.Start);
                     octets = octets[overlap..];
                     start += overlap;
                 }
@@ -61,8 +62,11 @@ internal sealed class Reassembler(BlockPool pool)
         return true;
     }
 
-    /// <summary>Gives the held octets that continue the stream at <paramref name="tail"/> to <paramref name="queue"/> (null: to nobody); returns how many.</summary>
-    public long MoveTo(ByteQueue? queue, long tail)
+    /// <summary>Stream offset of the first octet held; only when not empty.</summary>
+    public long Start => _ranges[0].Start;
+
+    /// <summary>Gives the held octets that continue the stream at <paramref name="tail"/>, up to <paramref name="end"/>, to <paramref name="queue"/> (null: to nobody); returns how many.</summary>
+    public long MoveTo(ByteQueue? queue, long tail, long end = long.MaxValue)
     {
         long moved = 0;
         while (_ranges.Count > 0 && _ranges[0].Start <= tail)
@@ -81,6 +85,7 @@ internal sealed class Reassembler(BlockPool pool)
                 {
                     octets = octets[(int)skip..];
                     skip = 0;
+                    octets = octets[..(int)Math.Min(octets.Length, end - tail)];
                     queue?.Append(octets);
                     moved += octets.Length;
                     tail += octets.Length;
@@ -176,7 +181,7 @@ internal sealed class Reassembler(BlockPool pool)
         return low;
     }
 
-    /// <summary>Adds octets into the gap in front of the range at <paramref name="index"/>; leaves index at the range that follows them.</summary>
+    /// <summary>Adds octets into the gap in front of the range at <paramref name="index"/>; leaves index at the range that follows them, or that they became one with.</summary>
     private bool TryAdd(ref int index, long start, ReadOnlySpan<byte> octets, long memoryLimit)
     {
         bool joinsPrevious = index > 0 && _ranges[index - 1].End == start;
@@ -221,7 +226,7 @@ internal sealed class Reassembler(BlockPool pool)
             held.Last.Next = next.First;
             held.Last = next.Last;
             held.End = next.End;
-            _ranges.RemoveAt(index);
+            _ranges.RemoveAt(index--);
         }
 
         Remember(held.Start);

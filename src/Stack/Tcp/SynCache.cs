@@ -211,6 +211,8 @@ internal sealed class SynCache(TcpLayer tcp)
             half.Listener!.HalfOpenCount--;
         }
 
+        // Whoever runs the timers asks again for the deadline when the entry has had its turn.
+        half.RepeatAt = TcpInstant.Never;
         _core.Deadlines.Remove(half);
         tcp.Remove(half.Tuple, half);
     }

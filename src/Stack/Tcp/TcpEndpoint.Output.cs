@@ -216,7 +216,8 @@ internal sealed partial class TcpEndpoint
     /// <summary>A segment's payload when the options of the moment (SACK blocks) are counted too.</summary>
     private int SegmentMss => EffectiveMss - (_agreed.Sack && _reassembler is { IsEmpty: false } ? SackOptionLength(SackBlockCount) : 0);
 
-    private int SackBlockCount => Math.Min(_reassembler?.RangeCount ?? 0, _ts.IsOn ? 3 : 4);
+    /// <summary>Bounded by the option area, and by tiny segments: eight octets are left for data.</summary>
+    private int SackBlockCount => _reassembler is { IsEmpty: false } ? Math.Min(Math.Min(_reassembler.RangeCount, _ts.IsOn ? 3 : 4), Math.Max((EffectiveMss - 12) / 8, 0)) : 0;
 
     private static int SackOptionLength(int blocks) => blocks == 0 ? 0 : 4 + (8 * blocks);
 

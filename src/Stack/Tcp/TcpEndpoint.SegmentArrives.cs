@@ -495,21 +495,18 @@ internal sealed partial class TcpEndpoint
 
         if (payload.Length > 0)
         {
-            Deliver(payload);
-            bool filledGap = false;
-            if (_reassembler is { IsEmpty: false })
+            int octets = payload.Length;
+            bool filledGap = _reassembler is { IsEmpty: false };
+            while (payload.Length > 0)
             {
-                filledGap = true;
-                long moved = _reassembler.MoveTo(_discardsInput ? null : ReceiveQueue, StreamOffset(_rcv.Nxt));
-                _rcv.Nxt += (uint)moved;
-                _bytesReceived += moved;
-                if (_discardsInput)
-                {
-                    _discarded += moved;
-                }
+                // What is held already stays as it is: the first octets received win, in order or not.
+                int gap = _reassembler is { IsEmpty: false } ? (int)Math.Min(_reassembler.Start - StreamOffset(_rcv.Nxt), payload.Length) : payload.Length;
+                Deliver(payload[..gap]);
+                payload = payload[gap..];
+                payload = payload[(int)Math.Min(DeliverHeld(), payload.Length)..];
             }
 
-            AcknowledgeText(now, payload.Length, filledGap);
+            AcknowledgeText(now, octets, filledGap);
         }
 
         return SegmentVerdict.Processed;
@@ -529,6 +526,25 @@ internal sealed partial class TcpEndpoint
 
         _rcv.Nxt += (uint)payload.Length;
         _bytesReceived += payload.Length;
+    }
+
+    /// <summary>Delivers the octets held that continue the stream, none behind the FIN; returns how many.</summary>
+    private long DeliverHeld()
+    {
+        if (_reassembler is not { IsEmpty: false })
+        {
+            return 0;
+        }
+
+        long moved = _reassembler.MoveTo(_discardsInput ? null : ReceiveQueue, StreamOffset(_rcv.Nxt), _finOffset >= 0 ? _finOffset : long.MaxValue);
+        _rcv.Nxt += (uint)moved;
+        _bytesReceived += moved;
+        if (_discardsInput)
+        {
+            _discarded += moved;
+        }
+
+        return moved;
     }
 
     private SegmentVerdict HoldOutOfOrder(TcpInstant now, long start, ReadOnlySpan<byte> payload)
@@ -563,6 +579,7 @@ internal sealed partial class TcpEndpoint
 
         IsFinReceived = true;
         _rcv.Nxt += 1;
+        _reassembler?.Clear();
         if (_rcv.Adv < _rcv.Nxt)
         {
             _rcv.Adv = _rcv.Nxt;

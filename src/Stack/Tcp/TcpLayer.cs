@@ -385,14 +385,7 @@ internal sealed partial class TcpLayer
     // RFC 9293 §3.10.7.1 (CLOSED) and §3.10.7.2 (LISTEN).
     private SegmentVerdict OnSegmentWithoutConnection(TcpInstant now, in FourTuple tuple, scoped in Segment seg, Seq<Local>? minimumIsn)
     {
-        if (_listeners.TryGetValue(tuple.Local, out TcpListener? listener) || _listeners.TryGetValue(tuple.Local with { Address = default }, out listener))
-        {
-            if (!Core.Ip.IsLocalAddress(tuple.Local.Address) && !listener.Options.Transparent)
-            {
-                listener = null;
-            }
-        }
-
+        TcpListener? listener = FindListener(tuple.Local);
         if (seg.IsRst)
         {
             return DropReason.TcpResetIgnored;
@@ -423,6 +416,16 @@ internal sealed partial class TcpLayer
         return seg.IsFin ? DropReason.TcpListenBadFlags : SynCache.OnSyn(now, listener, tuple, seg, minimumIsn);
     }
 
+    private TcpListener? FindListener(Endpoint4 local)
+    {
+        if (!_listeners.TryGetValue(local, out TcpListener? listener) && !_listeners.TryGetValue(local with { Address = default }, out listener))
+        {
+            return null;
+        }
+
+        return Core.Ip.IsLocalAddress(local.Address) || listener.Options.Transparent ? listener : null;
+    }
+
     /// <summary>RFC 9293 §3.10.7.1: with ACK the RST takes its number, without it acknowledges the segment.</summary>
     internal void SendResetFor(in FourTuple tuple, scoped in Segment seg)
     {
@@ -444,7 +447,7 @@ internal sealed partial class TcpLayer
 
     private SegmentVerdict OnSegmentTimeWait(TcpInstant now, TimeWaitRecord record, scoped in Segment seg)
     {
-        if (seg.IsSyn && !seg.IsAck && !seg.IsRst && TimeWaitTable.MayReuse(record, seg))
+        if (seg.IsSyn && !seg.IsAck && !seg.IsRst && !seg.IsFin && TimeWaitTable.MayReuse(record, seg) && IsWelcome(record.Tuple.Local, seg))
         {
             // RFC 6191; RFC 9293 MAY-2: the new ISN is above what the old connection used.
             FourTuple tuple = record.Tuple;
@@ -455,6 +458,10 @@ internal sealed partial class TcpLayer
 
         return TimeWait.OnSegment(now, record, seg);
     }
+
+    /// <summary>Somebody would take this SYN: one that leads nowhere must not cut TIME-WAIT short.</summary>
+    private bool IsWelcome(Endpoint4 local, scoped in Segment seg) =>
+        (FindListener(local) is { } listener ? !listener.IsFull : IsMapped(local.Address)) && !SynOptions.Parse(seg.Options).IsMalformed;
 
     private bool HasListener(Endpoint4 local) => _listeners.Keys.Any(other => Overlaps(other, local));
 

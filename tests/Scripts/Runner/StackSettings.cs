@@ -12,6 +12,7 @@ internal static partial class StackSettings
     {
         // 1000 s: a clock that is not at zero, as on a machine that has been up for a while.
         SteppedStackOptions options = new() { StartNs = 1_000_000_000_000, ReceiveWindow = 65_535 };
+        options.Tcp.QuickAck = false;
         options.Addresses.Add(IPPrefixAddress.Parse(localAddress + "/16"));
         if (script.Options.TryGetValue("mtu", out string? mtu))
         {
@@ -150,6 +151,9 @@ internal static partial class StackSettings
                 break;
             case "delayedack":
                 options.DelayedAck = Time(value);
+                break;
+            case "quickack":
+                tcp.QuickAck = Switch(value);
                 break;
             case "initialwindow":
                 tcp.InitialWindowSegments = Number(value);

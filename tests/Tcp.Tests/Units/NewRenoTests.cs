@@ -1,0 +1,69 @@
+using Tcpcrypt.Core;
+using Tcpcrypt.Tcp.Congestion;
+
+namespace Tcpcrypt.Tcp.Tests.Units;
+
+/// <summary>RFC 5681.</summary>
+public sealed class NewRenoTests
+{
+    private const int Smss = 1000;
+
+    private static NewReno New(long cwnd) => new() { Smss = Smss, Cwnd = cwnd };
+
+    [Test]
+    [Spec("5681-4")]
+    public void Slow_start_grows_by_what_was_acknowledged()
+    {
+        NewReno reno = New(10 * Smss);
+        reno.OnAck(TcpInstant.Zero, Smss, default);
+        Assert.That(reno.Cwnd, Is.EqualTo(11 * Smss));
+        reno.OnAck(TcpInstant.Zero, 1, default);
+        Assert.That(reno.Cwnd, Is.EqualTo((11 * Smss) + 1), "ACK division gains nothing");
+    }
+
+    [Test]
+    [Spec("5681-5")]
+    public void Avoidance_grows_by_one_segment_per_window()
+    {
+        NewReno reno = New(10 * Smss);
+        reno.OnLoss(TcpInstant.Zero, 20 * Smss);
+        Assert.That(reno.Ssthresh, Is.EqualTo(10 * Smss));
+        for (int i = 0; i < 10; i++)
+        {
+            reno.OnAck(TcpInstant.Zero, Smss, default);
+        }
+
+        Assert.That(reno.Cwnd, Is.EqualTo(11 * Smss));
+        for (int i = 0; i < 10; i++)
+        {
+            reno.OnAck(TcpInstant.Zero, Smss, default);
+        }
+
+        Assert.That(reno.Cwnd, Is.EqualTo(11 * Smss), "the next step needs eleven");
+        reno.OnAck(TcpInstant.Zero, Smss, default);
+        Assert.That(reno.Cwnd, Is.EqualTo(12 * Smss));
+    }
+
+    [Test]
+    [Spec("5681-6")]
+    public void Loss_halves_the_flight_but_leaves_two_segments()
+    {
+        NewReno reno = New(10 * Smss);
+        reno.OnLoss(TcpInstant.Zero, 10 * Smss);
+        Assert.That(reno.Ssthresh, Is.EqualTo(5 * Smss));
+        reno.OnLoss(TcpInstant.Zero, Smss);
+        Assert.That(reno.Ssthresh, Is.EqualTo(2 * Smss));
+        reno.OnTimeout(TcpInstant.Zero, 8 * Smss);
+        Assert.That(reno.Ssthresh, Is.EqualTo(4 * Smss));
+    }
+
+    [Test]
+    public void Slow_start_ends_at_ssthresh_exactly()
+    {
+        NewReno reno = New(10 * Smss);
+        reno.OnLoss(TcpInstant.Zero, 10 * Smss);
+        reno.Cwnd = Smss;
+        reno.OnAck(TcpInstant.Zero, 100 * Smss, default);
+        Assert.That(reno.Cwnd, Is.InRange(5 * Smss, 6 * Smss), "a huge ACK does not overshoot");
+    }
+}
