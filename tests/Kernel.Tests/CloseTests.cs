@@ -223,6 +223,99 @@ public class CloseTests : KernelFixture
         Assert.That(await ReadAllAsync(kernels), Is.EqualTo("abcef"u8.ToArray()), "the kernel keeps the octet out of the stream");
     }
 
+    [TestCase(true)]
+    [TestCase(false, Description = "Only sequence numbers tell the new connection from the old one.")]
+    [Spec("9293-MAY-2")]
+    public async Task Kernel_uses_a_port_again_that_is_in_our_TIME_WAIT(bool timestamps)
+    {
+        await StartAsync();
+        SetKernel("net/ipv4/tcp_timestamps", timestamps ? "1" : "0");
+        await ServeAsync(80, static async connection =>
+        {
+            await connection.Output.WriteAsync("bye"u8.ToArray());
+            connection.CompleteWrites();
+            await connection.ReadsClosed;
+        });
+        for (int i = 0; i < 10; i++)
+        {
+            using Socket kernels = Namespace.Invoke(() => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
+            kernels.Bind(new IPEndPoint(KernelIp, 40_000));
+            await kernels.ConnectAsync(new IPEndPoint(StackIp, 80)).WaitAsync(Patience);
+            Assert.That(await ReadAllAsync(kernels), Is.EqualTo("bye"u8.ToArray()));
+            kernels.Dispose();
+            await UntilAsync(() => Stack.GetConnections().All(c => c.State == TcpState.TimeWait), "our end is in TIME-WAIT");
+        }
+
+        Assert.That(Stack.GetStatistics().TcpTimeWaits, Is.EqualTo(10));
+    }
+
+    [TestCase(true)]
+    [TestCase(false, Description = "Only sequence numbers tell the new connection from the old one.")]
+    public async Task We_use_a_port_again_that_is_in_the_kernels_TIME_WAIT(bool timestamps)
+    {
+        await StartAsync(configure: options => options.Tcp.Timestamps = timestamps);
+        Socket listener = KernelSocket(SocketType.Stream);
+        listener.Bind(new IPEndPoint(KernelIp, 80));
+        listener.Listen();
+        for (int i = 0; i < 10; i++)
+        {
+            Task<Socket> accepting = listener.AcceptAsync();
+            await using TcpConnection ours = await Stack.ConnectAsync(
+                new IPEndPoint(KernelIp, 80), new TcpConnectOptions { Local = new IPEndPoint(StackIp, 40_000) }).AsTask().WaitAsync(Patience);
+            using Socket kernels = await accepting.WaitAsync(Patience);
+            await kernels.SendAsync("bye"u8.ToArray());
+            kernels.Shutdown(SocketShutdown.Send);
+            await using Stream stream = ours.GetStream(ownsConnection: false);
+            Assert.That(await ReadAllAsync(stream), Is.EqualTo("bye"u8.ToArray()));
+            ours.CompleteWrites();
+            await ours.WritesClosed.WaitAsync(Patience);
+            Assert.That(Stack.GetConnections(), Is.Empty);
+        }
+    }
+
+    [TestCase(true)]
+    [TestCase(false)]
+    public async Task Thousand_short_connections_come_and_go(bool kernelIsClient)
+    {
+        const int Count = 1000;
+        await StartAsync();
+        Socket listener = KernelSocket(SocketType.Stream);
+        listener.Bind(new IPEndPoint(KernelIp, 80));
+        listener.Listen(512);
+        await ServeAsync(80, BulkTests.EchoAsync);
+        Task serving = kernelIsClient ? Task.CompletedTask : Task.Run(async () =>
+        {
+            for (int i = 0; i < Count; i++)
+            {
+                using Socket accepted = await listener.AcceptAsync();
+                await accepted.SendAsync(await ReadAllAsync(accepted));
+            }
+        });
+        await Parallel.ForAsync(0, Count, new ParallelOptions { MaxDegreeOfParallelism = 16 }, async (number, _) =>
+        {
+            byte[] question = BitConverter.GetBytes(number);
+            if (kernelIsClient)
+            {
+                using Socket client = Namespace.Invoke(() => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
+                await client.ConnectAsync(new IPEndPoint(StackIp, 80)).WaitAsync(Patience, CancellationToken.None);
+                await client.SendAsync(question);
+                client.Shutdown(SocketShutdown.Send);
+                Assert.That(await ReadAllAsync(client), Is.EqualTo(question));
+            }
+            else
+            {
+                await using TcpConnection client = await Stack.ConnectAsync(new IPEndPoint(KernelIp, 80), ct: CancellationToken.None);
+                await using Stream stream = client.GetStream(ownsConnection: false);
+                await stream.WriteAsync(question, CancellationToken.None);
+                client.CompleteWrites();
+                Assert.That(await ReadAllAsync(stream), Is.EqualTo(question));
+            }
+        }).WaitAsync(Patience);
+        await serving.WaitAsync(Patience);
+        await UntilAsync(() => Stack.GetConnections().All(c => c.State == TcpState.TimeWait), "all connections are closed");
+        Assert.That(Stack.GetStatistics().TcpEstabResets, Is.Zero);
+    }
+
     private static void AssertReset(Exception? error)
     {
         Assert.That(error, Is.TypeOf<IOException>());
