@@ -134,6 +134,10 @@ public abstract class KernelFixture
         far.Run("ip", "address", "add", "10.98.0.2/24", "dev", "far0");
         far.Run("ip", "link", "set", "far0", "up");
         far.Run("ip", "route", "add", "default", "via", "10.98.0.1");
+
+        // What is sent before the kernel has noticed the carrier is lost.
+        Assert.That(() => Namespace.Run("ip", "link", "show", "near0"), Does.Contain("state UP").After(10_000, 10));
+        Assert.That(() => far.Run("ip", "link", "show", "far0"), Does.Contain("state UP").After(10_000, 10));
         return far;
     }
 
