@@ -63,7 +63,7 @@ for project in ${PROJECTS:-tests/*/*.csproj}; do
     [ -d "$project" ] && project=$(ls "$project"/*.csproj)
     grep -q 'Microsoft.NET.Test.Sdk' "$project" || continue
     case $project in
-        *Tun.Tests* | *Interop* | *Samples* | *Host.Tests*) alone+=("$project") ;;
+        *Tun.Tests* | *Kernel.Tests* | *Interop* | *Samples* | *Host.Tests*) alone+=("$project") ;;
         *) together+=("$project") ;;
     esac
 done
