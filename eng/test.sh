@@ -50,7 +50,8 @@ run() { # PROJECT: one test project; its output is shown when it failed
         echo "$name: $p passed, $f failed, $s skipped ($((SECONDS - begin)) s)"
         # Why something was skipped, once per reason.
         if [ "$s" -ne 0 ]; then
-            grep -rhoE --include='*.trx' '<Message>[^<]*' "$dir" | sed 's/<Message>/    skipped: /' | sort | uniq -c | sort -rn | head -5 | sed 's/^ *\([0-9]*\) *\(.*\)/    \2 (\1)/'
+            find "$dir" -name '*.trx' -exec awk '/<UnitTestResult / { skipped = /outcome="NotExecuted"/ } skipped && sub(/.*<Message>/, "") { sub(/<\/Message>.*/, ""); print "    skipped: " $0 }' {} + |
+                sort | uniq -c | sort -rn | head -5 | sed 's/^ *\([0-9]*\) *\(.*\)/    \2 (\1)/'
         fi
     } >"$dir/report"
     cat "$dir/report" # in one write, so that two projects at a time do not mix
@@ -62,7 +63,7 @@ for project in ${PROJECTS:-tests/*/*.csproj}; do
     [ -d "$project" ] && project=$(ls "$project"/*.csproj)
     grep -q 'Microsoft.NET.Test.Sdk' "$project" || continue
     case $project in
-        *Tun.Tests* | *Interop* | *Samples* | *Host.Tests*) alone+=("$project") ;;
+        *Tun.Tests* | *Kernel.Tests* | *Interop* | *Samples* | *Host.Tests*) alone+=("$project") ;;
         *) together+=("$project") ;;
     esac
 done

@@ -17,18 +17,12 @@ internal static class Programs
 
     public static Process Start(string program, params string[] arguments)
     {
-        try
-        {
-            return Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        }
-        catch (System.ComponentModel.Win32Exception e)
-        {
-            throw new InvalidOperationException($"{program} cannot be run here: {e.Message}", e);
-        }
+        // By its full path: a name alone is looked for in this program's folder and the current one first.
+        string path = Find(program) ?? throw new InvalidOperationException($"{program} is not installed");
+        return Process.Start(new ProcessStartInfo(path, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
     }
 
-    public static bool IsThere(string program) =>
-        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Any(folder => File.Exists(Path.Combine(folder, program)));
+    public static bool IsThere(string program) => Find(program) is not null;
 
     /// <summary>Ends a program that runs until it is told to stop.</summary>
     public static async Task StopAsync(Process process)
@@ -41,4 +35,7 @@ internal static class Programs
         await process.WaitForExitAsync();
         process.Dispose();
     }
+
+    private static string? Find(string program) =>
+        (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':').Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
 }

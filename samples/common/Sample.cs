@@ -13,7 +13,8 @@ internal static class Sample
           --attach               the interface exists and is set up already: only attach to it
         """;
 
-    public static async Task<int> RunAsync(string[] args, string usage, Func<IpStack, List<string>, CancellationToken, Task> run, Action<TunDeviceOptions, List<string>>? configure = null)
+    public static async Task<int> RunAsync(
+        string[] args, string usage, Func<IpStack, List<string>, CancellationToken, Task> run, Action<TunDeviceOptions, List<string>>? configure = null)
     {
         List<string> rest = [.. args];
         if (rest.Remove("--help") || rest.Remove("-h"))
@@ -43,7 +44,8 @@ internal static class Sample
         {
             return 0;
         }
-        catch (Exception e) when (e is IOException or SocketException or HttpRequestException or FormatException or ArgumentException or PlatformNotSupportedException)
+        catch (Exception e) when (e is IOException or SocketException or HttpRequestException or FormatException or ArgumentException
+            or PlatformNotSupportedException)
         {
             Console.Error.WriteLine(e.Message); // the device's messages say what to do about it
             return 1;
@@ -54,11 +56,7 @@ internal static class Sample
     public static string? Take(List<string> args, string name)
     {
         int index = args.IndexOf(name);
-        if (index < 0)
-        {
-            return null;
-        }
-
+        if (index < 0) { return null; }
         string value = args.ElementAtOrDefault(index + 1) ?? throw new ArgumentException($"{name} needs a value.");
         args.RemoveRange(index, 2);
         return value;

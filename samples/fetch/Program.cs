@@ -16,7 +16,8 @@ return await Sample.RunAsync(args, "fetch [URL] [FILE]   default http://10.9.0.1
     };
     using HttpClient http = new(handler);
     long start = Stopwatch.GetTimestamp();
-    using HttpResponseMessage response = await http.GetAsync(rest.ElementAtOrDefault(0) ?? "http://10.9.0.1:8000/", HttpCompletionOption.ResponseHeadersRead, stop);
+    string url = rest.ElementAtOrDefault(0) ?? "http://10.9.0.1:8000/";
+    using HttpResponseMessage response = await http.GetAsync(url, HttpCompletionOption.ResponseHeadersRead, stop);
     response.EnsureSuccessStatusCode();
     await using Stream body = await response.Content.ReadAsStreamAsync(stop);
     if (rest.Count < 2)

@@ -28,8 +28,8 @@ static async Task ServeAsync(IpStack stack, TcpConnection connection)
         }
 
         string page = Page(stack, connection, WebUtility.HtmlEncode(request ?? ""));
-        string head = $"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: {Encoding.UTF8.GetByteCount(page)}\r\nConnection: close\r\n\r\n";
-        await stream.WriteAsync(Encoding.UTF8.GetBytes(head + page));
+        string type = "Content-Type: text/html; charset=utf-8";
+        await stream.WriteAsync(Encoding.UTF8.GetBytes($"HTTP/1.1 200 OK\r\n{type}\r\nConnection: close\r\n\r\n{page}"));
     }
     catch (IOException e)
     {

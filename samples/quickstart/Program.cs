@@ -28,7 +28,14 @@ if (args is [string url])
 await using TcpConnectionListener listener = await stack.ListenAsync(new IPEndPoint(IPAddress.Any, 80));
 await foreach (TcpConnection connection in listener.AcceptAllAsync())
 {
-    await using Stream stream = connection.GetStream();
-    await stream.ReadAtLeastAsync(new byte[1024], 1);
-    await stream.WriteAsync("HTTP/1.0 200 OK\r\n\r\nHello from a stack of its own.\n"u8.ToArray());
+    try
+    {
+        await using Stream stream = connection.GetStream();
+        await stream.ReadAtLeastAsync(new byte[1024], 1);
+        await stream.WriteAsync("HTTP/1.0 200 OK\r\n\r\nHello from a stack of its own.\n"u8.ToArray());
+    }
+    catch (IOException e)
+    {
+        Console.WriteLine($"{connection.RemoteEndPoint}: {e.Message}");
+    }
 }

@@ -4,7 +4,9 @@ using System.Text;
 using Tcpcrypt;
 using Tcpcrypt.Samples;
 
-return await Sample.RunAsync(args, "udp [PORT] | udp ADDRESS PORT TEXT   an echo server (default port 7), or a datagram to somebody", async (stack, rest, stop) =>
+const string Usage = "udp [PORT] | udp ADDRESS PORT TEXT   an echo server (default port 7), or a datagram to somebody";
+
+return await Sample.RunAsync(args, Usage, async (stack, rest, stop) =>
 {
     bool isClient = rest.Count == 3;
     int port = isClient ? 0 : rest.Count > 0 ? int.Parse(rest[0]) : 7;

@@ -36,7 +36,7 @@ public sealed class SteppedStackOptions
     /// <summary>The receive window, in octets, exactly and without auto-tuning: what is announced while the application has everything read, as far as the window scale can express it. Null = as <see cref="TcpStackOptions.ReceiveBufferSize"/> says.</summary>
     public int? ReceiveWindow { get; set; }
 
-    /// <summary>How long an ACK may be delayed; <see cref="TimeSpan.Zero"/> = never. When set it holds from a connection's first segment on (<see cref="TcpStackOptions.QuickAck"/> is off). Null = as <see cref="TcpStackOptions.DelayedAck"/> says.</summary>
+    /// <summary>How long an ACK may be delayed; <see cref="TimeSpan.Zero"/> = never; any other value holds from the first segment on. Null = as <see cref="TcpStackOptions.DelayedAck"/> and <see cref="TcpStackOptions.QuickAck"/> say.</summary>
     public TimeSpan? DelayedAck { get; set; }
 
     /// <summary>tcpcrypt. This version has none, so the only value is false.</summary>
@@ -69,6 +69,8 @@ public sealed class SteppedStackOptions
             }
 
             tcp.DelayedAck = delay;
+
+            // Exactly this delay, from the first segment on.
             tcp.QuickAck = false;
         }
 

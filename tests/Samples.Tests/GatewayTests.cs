@@ -21,7 +21,7 @@ public sealed class GatewayTests
     public async Task Iperf3_runs_both_ways_through_the_gateway()
     {
         string output = await Shell.RunInNamespaceAsync("""
-            iperf3 -s -B 127.0.0.1 >"$work/iperf.log" 2>&1 & until_said "$work/iperf.log" listening
+            iperf3 -s --forceflush -B 127.0.0.1 >"$work/iperf.log" 2>&1 & until_said "$work/iperf.log" listening
             start relaying gateway
             iperf3 -c 198.18.0.1 -t 1 >"$work/out.log" 2>&1 && grep receiver "$work/out.log" || fail out
             iperf3 -c 198.18.0.1 -t 1 -R >"$work/in.log" 2>&1 && grep receiver "$work/in.log" || fail in

@@ -3,17 +3,13 @@ namespace Tcpcrypt.Samples.Tests;
 /// <summary>Every sample does what it says, against this machine's own kernel.</summary>
 public sealed class SampleTests
 {
+    // All but quickstart, which is the README's example and has no options.
     private static IEnumerable<string> Samples => Directory.GetDirectories(Path.Combine(Shell.Root, "samples")).Select(static folder => Path.GetFileName(folder))
-        .Where(static name => File.Exists(Path.Combine(Shell.Root, "samples", name, name + ".csproj"))).Order();
+        .Where(static name => File.Exists(Path.Combine(Shell.Root, "samples", name, name + ".csproj")) && name != "quickstart").Order();
 
     [TestCaseSource(nameof(Samples))]
     public async Task Help_says_how_to_use_it(string sample)
     {
-        if (sample == "quickstart")
-        {
-            Assert.Ignore("quickstart is the README's example and has no options");
-        }
-
         Assert.That(await Shell.RunAsync($"sample {sample} --help"), Does.Contain($"usage: {sample}").And.Contain("--tun NAME"));
     }
 
@@ -40,11 +36,13 @@ public sealed class SampleTests
     {
         string output = await Shell.RunInNamespaceAsync("""
             mkdir "$work/www"; echo "a page of the kernel's" >"$work/www/page"
-            sample quickstart >"$work/first.log" 2>&1 & until_open 10.9.0.2 80
+            python3 -m http.server --bind 0.0.0.0 --directory "$work/www" 8000 >"$work/python.log" 2>&1 & until_open 127.0.0.1 8000
+            start 'a page' quickstart http://10.9.0.1:8000/page
+            until_open 10.9.0.2 80
             curl -s -S --max-time 10 http://10.9.0.2/ || fail curl
-            kill $!; wait $!
-            """, "curl");
-        Assert.That(output, Does.Contain("Hello from a stack of its own."));
+            cat "$work/quickstart.log"
+            """, "curl", "python3");
+        Assert.That(output, Does.Contain("Hello from a stack of its own.").And.Contain("a page of the kernel's"));
     }
 
     [Test]
@@ -87,8 +85,8 @@ public sealed class SampleTests
     {
         string output = await Shell.RunInNamespaceAsync("""
             start 'udp echo on' udp
-            exec 3<>/dev/udp/10.9.0.2/7 && echo "a datagram" >&3 && read -r -t 5 line <&3 && echo "back: $line"
-            kill %1; wait %1
+            exec 3<>/dev/udp/10.9.0.2/7 && echo "a datagram" >&3 && echo "back: $(timeout 5 dd bs=2048 count=1 <&3 2>/dev/null)"
+            kill %1; wait %1 2>/dev/null
             sample udp 10.9.0.1 9 anybody; echo "nobody: code $?"
             """);
         Assert.That(output, Does.Contain("back: a datagram").And.Contain("nobody: code 1").And.Not.Contain("   at "));

@@ -17,7 +17,7 @@ internal static class Shell
         # sample NAME ARG...: one of the programs under samples
         sample() { dotnet "$ROOT/samples/$1/bin/$CONFIG/net10.0/$1.dll" "${@:2}"; }
         # start PATTERN NAME ARG...: a sample in the background, up when it has said PATTERN
-        start() { sample "${@:2}" >"$work/$2.log" 2>&1 & until_said "$work/$2.log" "$1"; }
+        start() { (exec dotnet "$ROOT/samples/$2/bin/$CONFIG/net10.0/$2.dll" "${@:3}") >"$work/$2.log" 2>&1 & until_said "$work/$2.log" "$1"; }
         until_said() { for _ in $(seq 200); do grep -qs -- "$2" "$1" && return 0; sleep 0.1; done; fail "nothing was said like: $2"; }
         until_open() { for _ in $(seq 200); do (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null && return 0; sleep 0.1; done; fail "$1 port $2 does not open"; }
 

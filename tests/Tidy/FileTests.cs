@@ -12,7 +12,8 @@ public sealed partial class FileTests
     [Test]
     public void Samples_fit_on_a_screen()
     {
-        IEnumerable<string> tooLong = Repository.Sources("samples").Select(static file => (file, lines: Repository.Read(file).TrimEnd().Split('\n')))
+        IEnumerable<string> tooLong = Repository.Sources("samples").Where(static file => !file.StartsWith("samples/common/", StringComparison.Ordinal))
+            .Select(static file => (file, lines: Repository.Read(file).TrimEnd().Split('\n')))
             .Where(static sample => sample.lines.Length > ScreenLines || sample.lines.Any(static line => line.Length > ScreenColumns))
             .Select(static sample => $"{sample.file}: {sample.lines.Length} lines, longest {sample.lines.Max(static line => line.Length)}");
         Assert.That(tooLong, Is.Empty);

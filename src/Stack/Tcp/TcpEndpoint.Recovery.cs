@@ -33,6 +33,9 @@ internal sealed partial class TcpEndpoint
     private bool _isR1Reported;
     private TcpInstant _firstUnackedAt;
 
+    /// <summary>TSval of the last time-out's retransmission.</summary>
+    private uint _timeoutTsVal;
+
     private bool _isTiming;
     private Seq<Local> _timedEnd;
     private TcpInstant _timedAt;
@@ -121,8 +124,11 @@ internal sealed partial class TcpEndpoint
                 _rtt.OnSample(now - _timedAt);
             }
         }
-        else if (_ts.IsOn && seg.HasTimestamps && seg.TsEcr != 0 && unchecked((int)(TsVal(now) - seg.TsEcr)) is >= 0 and int elapsed)
+        else if (_ts.IsOn && seg.HasTimestamps && seg.TsEcr != 0 && unchecked((int)(TsVal(now) - seg.TsEcr)) is >= 0 and int elapsed
+            && !(_recovery == Recovery.Loss && Acceptability.IsTimestampOlder(seg.TsEcr, _timeoutTsVal)))
         {
+            // After a time-out an echo from before it may be stale (the peer's ACK of the hole was lost, and repetitions below RCV.NXT do not renew TS.Recent):
+            // taken as a sample it would add all time-outs to the RTT, and time-outs would grow without end.
             _rtt.OnSample(TimeSpan.FromMilliseconds(elapsed));
         }
     }

@@ -185,9 +185,11 @@ internal sealed partial class TcpEndpoint
                 return DropReason.TcpDuplicateData;
             }
 
-            if (!seg.IsSyn)
+            if (!seg.IsSyn && ProcessAck(now, seg) is { IsDrop: false } && isRepeat && !IsClosed)
             {
-                ProcessAck(now, seg);
+                // The last segment again: our ACK was lost. Its echo must be of this transmission, or the sender takes all its time-outs for the RTT
+                // (RFC 7323 §4.3 asks for SEG.SEQ =< Last.ACK.sent only; Linux does so too).
+                UpdateTsRecent(now, seg);
             }
         }
 

@@ -89,6 +89,7 @@ internal sealed partial class TcpEndpoint
 
         _congestion.Cwnd = _congestion.Smss;
         _recovery = Recovery.Loss;
+        _timeoutTsVal = TsVal(now);
         _lossIsPathMtu = false;
         _recover = _snd.Nxt;
         _hasRecovered = true;

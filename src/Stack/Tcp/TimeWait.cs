@@ -57,8 +57,9 @@ internal sealed class TimeWaitTable(TcpLayer tcp) : DeadlineItem
     public void Add(TcpInstant now, TcpEndpoint endpoint, TimeWaitRecord record)
     {
         tcp.Forget(endpoint);
-        if (_core.Options.Tcp.TimeWait <= TimeSpan.Zero)
+        if (_core.Options.Tcp.TimeWait <= TimeSpan.Zero || _core.Options.Tcp.TimeWaitLimit <= 0)
         {
+            record.Watcher?.OnTimeWaitOver();
             return;
         }
 

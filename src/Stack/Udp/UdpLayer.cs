@@ -66,6 +66,9 @@ internal sealed partial class UdpLayer
             case DropReason.UdpNoPort:
                 _core.Counters.UdpNoPorts++;
                 _core.Drop(now, reason, ip.Octets);
+
+                // The error quotes the datagram as its sender sent it: not with the checksum that the device left to us.
+                SoftwareOffload.CompleteChecksum(packet);
                 _core.Ip.SendUnreachable(now, ip, UnreachableCode.Port);
                 return;
             default:

@@ -27,9 +27,11 @@ if (option >= 0)
 TaskCompletionSource stop = new(TaskCreationOptions.RunContinuationsAsynchronously);
 using PosixSignalRegistration terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
 using PosixSignalRegistration interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-if (!args.Contains("--no-warm-up"))
+bool offload = !args.Contains("--no-offload");
+bool warmUp = !args.Contains("--no-warm-up");
+if (warmUp)
 {
-    await WarmUp.RunAsync(scheduling);
+    await WarmUp.RunInMemoryAsync(scheduling, offload ? PacketOffloads.Checksum | PacketOffloads.Segmentation : PacketOffloads.None);
 }
 
 await using TunDevice device = TunDevice.Open(new TunDeviceOptions
@@ -37,10 +39,15 @@ await using TunDevice device = TunDevice.Open(new TunDeviceOptions
     Name = tun,
     Configure = false, // run.py made the interface and gave it its address
     Persistent = true, // and removes it
-    Offload = args.Contains("--no-offload") ? OffloadMode.Off : OffloadMode.Required,
+    Offload = offload ? OffloadMode.Required : OffloadMode.Off,
 });
 await using IpStack stack = await IpStack.StartAsync(device, new IpStackOptions { Addresses = [local], Scheduling = scheduling });
 await Ports.ServeAsync(stack, local.Address);
+if (warmUp)
+{
+    await WarmUp.RunOverDeviceAsync(local.Address);
+}
+
 Console.WriteLine("READY");
 await Task.WhenAny(stop.Task, stack.Completion);
 using CancellationTokenSource soon = new(TimeSpan.FromMilliseconds(200));

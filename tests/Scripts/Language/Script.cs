@@ -7,7 +7,11 @@ internal sealed record Script(
     string? InitCommand,
     IReadOnlyList<ScriptEvent> Events,
     IReadOnlyList<string> Specs,
-    IReadOnlyList<KeyValuePair<string, string>> StackSettings);
+    IReadOnlyList<KeyValuePair<string, string>> StackSettings)
+{
+    /// <summary>Why the stack does not yet do what the script says; null when it should.</summary>
+    public string? KnownFailure { get; init; }
+}
 
 internal enum TimeKind
 {

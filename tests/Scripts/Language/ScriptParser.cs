@@ -5,7 +5,7 @@ namespace Tcpcrypt.Scripts.Language;
 
 /// <summary>Reads packetdrill's notation: options, an initial command, events. Packets are in the other part.</summary>
 /// <remarks>
-/// Beyond packetdrill: the comments "// Spec: ids" and "// Stack: key=value" at the start of a line; * for a timestamp that may be anything;
+/// Beyond packetdrill: the comments "// Spec: ids", "// Stack: key=value" and "// Known failure: reason" at the start of a line; * for a timestamp that may be anything;
 /// the options opt(kind hex) and bytes(hex); {key value, …} behind an inbound packet, which makes it wrong (see PacketBuilder).
 /// </remarks>
 internal sealed partial class ScriptParser
@@ -34,6 +34,9 @@ internal sealed partial class ScriptParser
     [GeneratedRegex(@"^//\s*Stack:\s*(.+)$", RegexOptions.Multiline)]
     private static partial Regex StackComment();
 
+    [GeneratedRegex(@"^//\s*Known failure:\s*(.+)$", RegexOptions.Multiline)]
+    private static partial Regex KnownFailureComment();
+
     private Script ParseScript()
     {
         Dictionary<string, string> options = [];
@@ -50,7 +53,10 @@ internal sealed partial class ScriptParser
             events.Add(ParseEvent());
         }
 
-        return new Script(_name, options, init, events, [.. CommentItems(SpecComment())], [.. CommentItems(StackComment()).Select(Setting)]);
+        return new Script(_name, options, init, events, [.. CommentItems(SpecComment())], [.. CommentItems(StackComment()).Select(Setting)])
+        {
+            KnownFailure = KnownFailureComment().Match(_text) is { Success: true } known ? known.Groups[1].Value.Trim() : null,
+        };
     }
 
     private IEnumerable<string> CommentItems(Regex comment) =>

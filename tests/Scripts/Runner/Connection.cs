@@ -60,6 +60,10 @@ internal sealed class Connection(ushort localPort, ushort remotePort)
     /// <summary>Remembers which live timestamp a script's one stands for; false when it stood for another before.</summary>
     public bool TryMapTimestamp(uint script, uint live) => _timestamps.TryAdd(script, live) || _timestamps[script] == live;
 
+    /// <summary>By how many ticks a live timestamp is ahead of where the script has it, counted from the first of both.</summary>
+    public long TimestampDeviation(uint script, uint live) =>
+        _timestamps.Count == 0 ? 0 : unchecked((int)(live - _timestamps.First().Value)) - (long)unchecked((int)(script - _timestamps.First().Key));
+
     /// <summary>A live timestamp in the script's terms, when it stands for one.</summary>
     public uint? TimestampToScript(uint live)
     {

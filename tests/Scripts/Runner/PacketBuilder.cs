@@ -66,6 +66,11 @@ internal sealed class PacketBuilder(Ipv4Address local, Ipv4Address remote)
         body.CopyTo(message, IcmpHeader.Length);
         uint rest = isEcho ? ((uint)spec.Id << 16) | 1 : (uint)(spec.Mtu ?? 0);
         IcmpHeader.Write(message, spec.Type, spec.Code ?? 0, rest);
+        if (spec.Mutations.ContainsKey("checksum"))
+        {
+            message[2] ^= 1;
+        }
+
         return Packet(spec, IpProtocol.Icmp, message, null);
     }
 

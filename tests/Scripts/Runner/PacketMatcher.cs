@@ -4,8 +4,10 @@ using Tcpcrypt.Wire;
 namespace Tcpcrypt.Scripts.Runner;
 
 /// <summary>Compares what the stack sent with what the script expects.</summary>
+/// <param name="timestampTickNs">When above 0: the stack's timestamps must advance by one per so many nanoseconds, as the script's do (--tcp_ts_tick_usecs).</param>
+/// <param name="toleranceNs">By how much they may be off.</param>
 /// <param name="strictOptions">Options must come in the script's order, padding included. Otherwise padding and order do not matter, as they do not to a peer.</param>
-internal sealed class PacketMatcher(bool strictOptions)
+internal sealed class PacketMatcher(bool strictOptions, long timestampTickNs, long toleranceNs)
 {
     /// <summary>What differs; empty when the packet is the expected one.</summary>
     public List<string> Compare(PacketSpec spec, LivePacket packet, Connection connection)
@@ -125,7 +127,7 @@ internal sealed class PacketMatcher(bool strictOptions)
         }
     }
 
-    private static bool AreEqual(OptionSpec expected, OptionSpec actual, Connection connection)
+    private bool AreEqual(OptionSpec expected, OptionSpec actual, Connection connection)
     {
         if (expected is not TimestampOption want || actual is not TimestampOption have)
         {
@@ -133,8 +135,11 @@ internal sealed class PacketMatcher(bool strictOptions)
         }
 
         // The stack's clock starts anywhere: a script's number stands for the live one first seen in its place. What it echoes is the peer's own number.
-        return (want.Value is not { } value || connection.TryMapTimestamp(value, have.Value!.Value)) && (want.Echo is not { } echo || echo == have.Echo);
+        return (want.Value is not { } value || (IsClockRight(value, have.Value!.Value, connection) && connection.TryMapTimestamp(value, have.Value!.Value))) && (want.Echo is not { } echo || echo == have.Echo);
     }
+
+    private bool IsClockRight(uint script, uint live, Connection connection) =>
+        timestampTickNs == 0 || Math.Abs(connection.TimestampDeviation(script, live)) * timestampTickNs <= toleranceNs;
 
     private static bool IsSignificant(OptionSpec option) => option is not (NopOption or EolOption);
 

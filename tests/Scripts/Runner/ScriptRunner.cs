@@ -45,7 +45,10 @@ internal sealed class ScriptRunner
         _connectPort = ushort.Parse(Option("connect_port", "8080"), CultureInfo.InvariantCulture);
         _toleranceNs = long.Parse(Option("tolerance_usecs", "4000"), CultureInfo.InvariantCulture) * 1000;
         _builder = new PacketBuilder(_local, _remote);
-        _matcher = new PacketMatcher(script.Options.ContainsKey("strict_options"));
+        _matcher = new PacketMatcher(
+            script.Options.ContainsKey("strict_options"),
+            long.Parse(Option("tcp_ts_tick_usecs", "0"), CultureInfo.InvariantCulture) * 1000,
+            _toleranceNs);
         SteppedStackOptions options = StackSettings.Build(script, _local.ToString(), Notes);
         _startNs = options.StartNs;
         _stack = new SteppedStack(options);

@@ -157,6 +157,17 @@ public sealed class InjectionTests(uint isn) : IsnFixture(isn)
     }
 
     [Test]
+    [Spec("7323-4")]
+    public void The_echo_of_a_repeated_segment_is_its_own_timestamp()
+    {
+        (Host host, Peer peer) = Established(timestamps: true);
+        peer.SendNext("abc"u8.ToArray());
+        Seg reply = peer.Ask(Seg.Text("abc", 1) with { Ts = (peer.TsVal + 60_000, peer.TsEcr) });
+        Assert.That(reply.Ts!.Value.Ecr, Is.EqualTo(peer.TsVal + 60_000), "else the sender measures the time since the first transmission");
+        host.Finish();
+    }
+
+    [Test]
     [Spec("7323-3")]
     public void HI_INJ_06_a_segment_without_the_agreed_timestamp_is_dropped()
     {

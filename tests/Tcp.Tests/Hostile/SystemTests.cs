@@ -251,6 +251,10 @@ public sealed class SystemTests
         Assert.That(same, Is.Zero, "another key, another hash");
     }
 
+    [Test]
+    [Explicit("Half a million packets; run it after changes to what segments do.")]
+    public void HI_SYS_06_mutated_packets_at_length([Range(100, 199)] int seed) => HI_SYS_06_mutated_packets(seed);
+
     [TestCase(1)]
     [TestCase(2)]
     [TestCase(3)]

@@ -195,7 +195,7 @@ internal sealed class Host
         }
 
         _listener.Close();
-        Advance(600);
+        Advance(2000);   // R2 of what was closed and never answered is about 15 minutes
         TakeAll();
         Assert.That(Core.Tcp.Endpoints, Is.Empty, "INV-3: connections");
         Assert.That(Core.Tcp.SynCache.Count, Is.Zero, "INV-3: half-open connections");

@@ -173,6 +173,19 @@ public sealed class RequirementTests
     }
 
     [Test]
+    public void Without_time_wait_a_connection_is_closed_at_once([Values] bool byLimit)
+    {
+        Host host = new(options => (options.Tcp.TimeWait, options.Tcp.TimeWaitLimit) = byLimit ? (TimeSpan.FromSeconds(60), 0) : (TimeSpan.Zero, 10));
+        Peer peer = host.Accept();
+        peer.Socket.Shutdown(SocketShutdown.Send);
+        peer.Take();
+        peer.Ask(Seg.Fin() with { AckNo = 2 });
+        Assert.That(peer.Socket.State, Is.EqualTo(TcpState.Closed));
+        Assert.That(host.Core.Tcp.TimeWait.Count, Is.Zero);
+        host.Finish();
+    }
+
+    [Test]
     [Spec("9293-MUST-20")]
     [Spec("9293-SHLD-11")]
     public void A_pulled_cable_ends_the_connection_after_r2()

@@ -22,7 +22,7 @@ public sealed class TransferTests
     public void A_clean_link() => Run(s_link, 5_000_000, minutes: 1);
 
     [Test]
-    public void Loss([Values(1, 2, 3, 4, 5)] int seed, [Values(0.01, 0.1, 0.3)] double loss) => Run(s_link with { Loss = loss }, seed: (ulong)seed);
+    public void Loss([Values(1, 2, 3, 4, 5)] int seed, [Values(0.01, 0.1, 0.2, 0.3)] double loss) => Run(s_link with { Loss = loss }, seed: (ulong)seed);
 
     [Test]
     public void Reordering([Values(1, 2, 3)] int seed) => Run(s_link with { Reorder = 0.2, ReorderDelay = TimeSpan.FromMilliseconds(30), Jitter = TimeSpan.FromMilliseconds(5) }, seed: (ulong)seed);
@@ -45,6 +45,10 @@ public sealed class TransferTests
             stack.Tcp.WindowScaling = options;
             stack.Tcp.SelectiveAcknowledgments = options;
         });
+
+    [Test]
+    [Explicit("A hundred seeds; run it after changes to sending or recovery.")]
+    public void Everything_at_once_at_length([Range(100, 199)] int seed) => Everything_at_once(seed, seed % 2 == 0);
 
     [Test]
     public void Tiny_mtus([Values(68, 76, 80, 88, 100, 128, 296)] int mtu, [Values(1, 2)] int seed) =>
