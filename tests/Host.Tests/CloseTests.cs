@@ -207,6 +207,24 @@ public sealed class CloseTests
     }
 
     [Test]
+    public async Task Stop_resets_every_connection_however_many_and_however_small_the_devices_queue()
+    {
+        await using StackPair pair = await StackPair.StartAsync(queueLength: 4);
+        List<TcpConnection> peers = [];
+        for (int i = 0; i < 300; i++)
+        {
+            peers.Add((await pair.ConnectAsync()).Server);
+        }
+
+        await pair.Client.StopAsync(new CancellationToken(true));
+        foreach (TcpConnection peer in peers)
+        {
+            Assert.That(async () => await peer.GetStream(false).ReadAsync(new byte[1]), Throws.InstanceOf<IOException>().With.InnerException.Property("SocketErrorCode").EqualTo(SocketError.ConnectionReset));
+            await peer.DisposeAsync();
+        }
+    }
+
+    [Test]
     public async Task Both_sides_that_close_together_are_soon_gone()
     {
         // The ACK of a FIN must not be lost where FIN and the ACK of ours arrive in one batch: the peer would wait for its time-out.

@@ -12,7 +12,8 @@ public sealed class RaceTests
     [Spec("HI_CLS_07")]
     public async Task Abort_dispose_read_and_write_at_once_throw_only_what_is_documented([Values] ContinuationScheduling scheduling, [Values] bool pipes)
     {
-        const int Rounds = 1000;
+        // dotnet test ... -- 'TestRunParameters.Parameter(name="rounds", value="25000")' for 10^5 in all.
+        int rounds = TestContext.Parameters.Get("rounds", 1000);
         await using StackPair pair = await StackPair.StartAsync(options =>
         {
             options.Scheduling = scheduling;
@@ -21,7 +22,7 @@ public sealed class RaceTests
         await using TcpConnectionListener listener = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 80));
         List<Exception> unexpected = [];
         Random random = new(1);
-        for (int round = 0; round < Rounds; round++)
+        for (int round = 0; round < rounds; round++)
         {
             ValueTask<TcpConnection> accepting = listener.AcceptAsync();
             TcpConnection client = await Task.Run(() => pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80)).AsTask());

@@ -181,9 +181,6 @@ public sealed partial class IpStack : IAsyncDisposable
 
                 return endpoints.Length;
             }).ConfigureAwait(false);
-
-            // The RSTs are on their way when a turn has nothing more to emit; a full device gets one more chance.
-            await Host.InvokeAsync(0, static (_, _, _) => true).ConfigureAwait(false);
         }
         catch (Exception exception) when (exception is IOException or ObjectDisposedException)
         {

@@ -19,7 +19,7 @@ public sealed class TcpStackOptions
     /// <summary>Offer and accept selective acknowledgments (RFC 2018); blocks are sent for what is held out of order.</summary>
     public bool SelectiveAcknowledgments { get; set; } = true;
 
-    /// <summary>Negotiate explicit congestion notification (RFC 3168) when the peer asks for it.</summary>
+    /// <summary>Explicit congestion notification (RFC 3168). This version does not negotiate it: connections run without ECN whatever is set here, and a peer that asks for it gets none.</summary>
     public bool ExplicitCongestionNotification { get; set; }
 
     /// <summary>The congestion control of new connections.</summary>

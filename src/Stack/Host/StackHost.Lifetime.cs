@@ -92,9 +92,45 @@ internal sealed partial class StackHost
         }
     }
 
+    /// <summary>Sends what the core still has to say (RSTs mostly): a turn's cap must not swallow it, and a full device gets half a second.</summary>
+    private void FlushOutput()
+    {
+        const int BlockedLimit = 100;
+        for (int blocked = 0; blocked < BlockedLimit && !IsStopped;)
+        {
+            HostBatch? batch;
+            _lock.Enter();
+            try
+            {
+                batch = RunUserTurn(out _);
+            }
+            finally
+            {
+                _lock.Exit();
+            }
+
+            Release(batch, wakesLoop: false);
+            if (_transmitted == TransmitResult.Drained)
+            {
+                return;
+            }
+
+            if (_transmitted == TransmitResult.Blocked)
+            {
+                blocked++;
+                Wait(Timeout.InfiniteTimeSpan);     // for as long as before a retry
+            }
+        }
+    }
+
     /// <summary>The last thing the loop does.</summary>
     private void Shutdown()
     {
+        if (IsLoopThread)
+        {
+            FlushOutput();
+        }
+
         HostBatch? batch;
         _lock.Enter();
         try

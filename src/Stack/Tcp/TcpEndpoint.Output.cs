@@ -299,7 +299,7 @@ internal sealed partial class TcpEndpoint
         _timers.Cancel(TcpTimer.Cork);
         if (!_timers.IsSet(TcpTimer.Retransmit))
         {
-            _timers.Set(TcpTimer.Retransmit, now + _rtt.Rto);     // RFC 6298 §5.1
+            ArmRetransmit(now);     // RFC 6298 §5.1
         }
 
         // Not behind a hole: its acknowledgment would wait for the repair and tell the RTT plus that.
@@ -329,7 +329,7 @@ internal sealed partial class TcpEndpoint
         _isTiming = false;                                        // Karn (RFC 6298 §3)
         if (!_timers.IsSet(TcpTimer.Retransmit))
         {
-            _timers.Set(TcpTimer.Retransmit, now + _rtt.Rto);
+            ArmRetransmit(now);
         }
     }
 
@@ -492,7 +492,7 @@ internal sealed partial class TcpEndpoint
         _snd.Nxt = _snd.Iss + 1;
         _segmentsSent++;
         _core.Counters.TcpOutSegs++;
-        _timers.Set(TcpTimer.Retransmit, now + _rtt.Rto);
+        ArmRetransmit(now);
         if (_synTransmissions == 1)
         {
             _isTiming = true;

@@ -227,7 +227,7 @@ internal sealed partial class TcpEndpoint
             default:
                 _core.Counters.TcpEstabResets++;
 
-                // Queues are flushed: octets not yet read are gone (§3.10.7.4), as with every stack behind the sockets API on reset.
+                // Queues are flushed: octets not yet read are gone (§3.10.7.4).
                 ReceiveQueue.Discard();
                 Finish(SocketError.ConnectionReset);
                 break;
@@ -345,7 +345,7 @@ internal sealed partial class TcpEndpoint
         else if (_recovery != Recovery.Fast || !_hasPartialAck)
         {
             // RFC 6582 §3.2 step 5: in recovery only the first partial ACK restarts the timer.
-            _timers.Set(TcpTimer.Retransmit, now + _rtt.Rto);
+            ArmRetransmit(now);
         }
 
         OnAckForRecovery(now, dataOctets, flightBefore);

@@ -98,7 +98,20 @@ internal sealed partial class TcpEndpoint
         _dupAcks = 0;
         _isTiming = false;
         _rtt.OnTimeout();
-        _timers.Set(TcpTimer.Retransmit, now + _rtt.Rto);
+        ArmRetransmit(now);
+    }
+
+    /// <summary>Starts the retransmission timer anew; it never runs past the user time-out, which is looked at when it expires.</summary>
+    private void ArmRetransmit(TcpInstant now)
+    {
+        TcpInstant due = now + _rtt.Rto;
+        if (Options.UserTimeout > TimeSpan.Zero)
+        {
+            TcpInstant limit = _firstUnackedAt + Options.UserTimeout;
+            due = limit > now ? TcpInstant.Min(due, limit) : due;
+        }
+
+        _timers.Set(TcpTimer.Retransmit, due);
     }
 
     private void OnSynTimeout(TcpInstant now)
@@ -155,7 +168,8 @@ internal sealed partial class TcpEndpoint
 
         // SHLD-30: exponentially, bounded as the RTO is.
         TimeSpan wait = TimeSpan.FromTicks(Math.Min(_rtt.Rto.Ticks << Math.Min(_persistBackoff, 20), _core.Options.Tcp.MaxRto.Ticks));
-        _timers.Set(TcpTimer.Persist, now + wait);
+        TcpInstant due = now + wait;
+        _timers.Set(TcpTimer.Persist, Options.UserTimeout > TimeSpan.Zero ? TcpInstant.Min(due, _firstUnackedAt + Options.UserTimeout) : due);
     }
 
     /// <summary>A window update, or the answer to a probe: MUST-37, probes that are answered never end the connection.</summary>

@@ -197,6 +197,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         endpoint._snd.Up = endpoint._snd.Iss;
         endpoint._agreed = new SynAgreement { PeerMss = SynAgreement.DefaultMss };
         endpoint._openedAt = now;
+        endpoint._firstUnackedAt = now;
         endpoint._lastReceivedAt = now;
         endpoint.State = TcpState.SynSent;
         endpoint._synPending = true;
@@ -222,6 +223,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         endpoint._ts.RecentAt = now;
         endpoint._ts.LastAckSent = half.Irs + 1;
         endpoint._openedAt = half.ArrivedAt;
+        endpoint._firstUnackedAt = now;
         endpoint._lastReceivedAt = now;
         endpoint.Agree(half.Agreed);
         endpoint.State = TcpState.SynReceived;

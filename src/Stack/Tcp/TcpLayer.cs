@@ -124,7 +124,7 @@ internal sealed partial class TcpLayer
         if (remote.Port == 0 || !Core.Ip.IsValidRemote(remote.Address))
         {
             // RFC 9293 MUST-46.
-            return remote.Address.IsMulticast || remote.Address == Ipv4Address.Broadcast ? SocketError.NetworkUnreachable : SocketError.AddressNotAvailable;
+            return remote.Address.IsMulticast || Core.Ip.IsBroadcast(remote.Address) ? SocketError.NetworkUnreachable : SocketError.AddressNotAvailable;
         }
 
         if (!Core.Ip.TryRoute(remote.Address, out Ipv4Route route))

@@ -252,7 +252,7 @@ public sealed class SystemTests
     }
 
     [Test]
-    [Explicit("Half a million packets; run it after changes to what segments do.")]
+    [Category("Long")] // half a million packets; run it after changes to what segments do
     public void HI_SYS_06_mutated_packets_at_length([Range(100, 199)] int seed) => HI_SYS_06_mutated_packets(seed);
 
     [TestCase(1)]

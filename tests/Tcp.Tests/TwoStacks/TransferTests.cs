@@ -47,7 +47,7 @@ public sealed class TransferTests
         });
 
     [Test]
-    [Explicit("A hundred seeds; run it after changes to sending or recovery.")]
+    [Category("Long")] // a hundred seeds; run it after changes to sending or recovery
     public void Everything_at_once_at_length([Range(100, 199)] int seed) => Everything_at_once(seed, seed % 2 == 0);
 
     [Test]
@@ -97,7 +97,7 @@ public sealed class TransferTests
     }
 
     [Test]
-    [Explicit("Sends 4.3 GB: a minute or two.")]
+    [Category("Long")] // sends 4.3 GB: a minute or two
     public void HI_SEQ_17_more_than_the_whole_number_space([Values] bool timestamps)
     {
         Action<SteppedStackOptions> configure = stack =>
