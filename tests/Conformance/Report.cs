@@ -72,9 +72,10 @@ internal sealed partial class Report
         foreach (IGrouping<string, Requirement> group in _requirements.GroupBy(r => r.Id.StartsWith("9293-", StringComparison.Ordinal) ? r.Id[..r.Id.LastIndexOf('-')] : "other RFCs"))
         {
             int tested = group.Count(r => Tests(r).Any());
+            int deviating = group.Count(r => r.Status == "deviation" && Tests(r).Any());
             string states = string.Join(", ", new[] { "deviation", "n/a", "planned" }.Select(s => (Status: s, Count: group.Count(r => r.Status == s && !Tests(r).Any()))).Where(s => s.Count > 0).Select(s => $"{s.Count} {s.Status}"));
             int open = group.Count(r => r.Status is null && !Tests(r).Any());
-            output.WriteLine($"{group.Key,-11} {group.Count(),3}: {tested} tested{(states.Length > 0 ? ", " + states : "")}{(open > 0 ? $", {open} UNTESTED" : "")}");
+            output.WriteLine($"{group.Key,-11} {group.Count(),3}: {tested} tested{(deviating > 0 ? $" ({deviating} of them deviate)" : "")}{(states.Length > 0 ? ", " + states : "")}{(open > 0 ? $", {open} UNTESTED" : "")}");
         }
 
         if (Uncovered.Count > 0)
