@@ -209,11 +209,14 @@ internal sealed class Wire : IAsyncDisposable
     /// <summary>What happens to some packets.</summary>
     internal sealed class Rule(Func<WirePacket, bool> which, Func<WirePacket, IEnumerable<WirePacket>> instead, int times)
     {
-        private int _left = times;
+        private volatile int _left = times;
         private volatile int _applied;
 
         /// <summary>How many packets it was applied to. A test asserts it: what never happened is no test.</summary>
         public int Applied => _applied;
+
+        /// <summary>It is a rule no more.</summary>
+        public void Stop() => _left = 0;
 
         internal bool TryTake(WirePacket packet)
         {

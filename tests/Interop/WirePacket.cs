@@ -74,6 +74,9 @@ internal sealed class WirePacket
     /// <summary>It has a MAC option.</summary>
     public bool HasMac => FindOption(MacKind) is not null;
 
+    /// <summary>It is protected and has data.</summary>
+    public bool IsProtectedData => HasMac && Payload.Length > 0;
+
     /// <summary>The suboptions of its CRYPT option, head aside; null without one.</summary>
     public byte[]? Crypt => FindOption(CryptKind) is { } at ? Options.Slice(at + 2, Options[at + 1] - 2).ToArray() : null;
 
@@ -99,6 +102,20 @@ internal sealed class WirePacket
 
         int ip = (octets[0] & 15) * 4;
         return octets.Length >= ip + 20 && octets.Length >= ip + (octets[ip + 12] >> 4) * 4;
+    }
+
+    /// <summary>Forges a segment without options or data.</summary>
+    public static WirePacket Make(Heading heading, IPEndPoint source, IPEndPoint destination, byte flags, uint seq, uint ack)
+    {
+        byte[] octets = new byte[40];
+        (octets[0], octets[3], octets[8], octets[9], octets[32]) = (0x45, 40, 64, 6, 0x50);
+        source.Address.TryWriteBytes(octets.AsSpan(12), out _);
+        destination.Address.TryWriteBytes(octets.AsSpan(16), out _);
+        BinaryPrimitives.WriteUInt16BigEndian(octets.AsSpan(20), (ushort)source.Port);
+        BinaryPrimitives.WriteUInt16BigEndian(octets.AsSpan(22), (ushort)destination.Port);
+        WirePacket made = new(heading, octets) { Flags = flags, Seq = seq, AckNumber = ack, Window = 64_000 };
+        made.FixChecksums();
+        return made;
     }
 
     public WirePacket Clone() => new(Heading, Octets);
