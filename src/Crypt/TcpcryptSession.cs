@@ -37,11 +37,14 @@ public sealed class TcpcryptSession : IDisposable
     public ReadOnlyMemory<byte> SessionId => _sessionId;
 
     /// <summary>ss[i+1], with the same agreement ([TD-106]).</summary>
-    internal TcpcryptSession Next()
+    internal TcpcryptSession Next() => Next(Agreement.ApplicationBits);
+
+    /// <summary>ss[i+1] with the application bits of the connection that ran under ss[i]: in dialect Reference they enter the next connection's keys, not its own (reference spec 5).</summary>
+    internal TcpcryptSession Next(byte applicationBits)
     {
         Span<byte> next = stackalloc byte[KeySchedule.SecretLength];
         KeySchedule.Expand(_provider, _secret, KeySchedule.NextKey, next);
-        TcpcryptSession session = new(_provider, next, Agreement);
+        TcpcryptSession session = new(_provider, next, applicationBits == Agreement.ApplicationBits ? Agreement : Agreement with { ApplicationBits = applicationBits });
         CryptographicOperations.ZeroMemory(next);
         return session;
     }
@@ -65,6 +68,6 @@ internal sealed record SessionAgreement
     /// <summary>Of C's public key, in bits.</summary>
     public required int PublicKeySize { get; init; }
 
-    /// <summary>Reference spec 5: bit 0 C's application bit, bit 1 S's, of the connection before a resumed one. 0 in dialect Draft.</summary>
+    /// <summary>Reference spec 5: bit 0 C's application bit, bit 1 S's; of the first connection its own, of a resumed one those of the connection before it. 0 in dialect Draft.</summary>
     public byte ApplicationBits { get; init; }
 }

@@ -6,14 +6,21 @@ namespace Tcpcrypt.Crypt;
 /// </summary>
 internal abstract class CryptoProvider
 {
+    /// <summary>The value in AppContext (runtimeconfig.json) that forces a provider: "Native" or "Portable".</summary>
+    public const string Setting = "Tcpcrypt.Crypt.Provider";
+
+    private static readonly Lazy<CryptoProvider> s_default = new(static () => Select(AppContext.GetData(Setting)));
+
     /// <summary>What this process uses.</summary>
-    public static CryptoProvider Default => throw new NotImplementedException();
+    /// <exception cref="PlatformNotSupportedException">Native is forced and not available; the message says why.</exception>
+    /// <exception cref="InvalidOperationException">The setting has a value that is neither of the two.</exception>
+    public static CryptoProvider Default => s_default.Value;
 
     /// <summary>Own AES-NI kernels and libcrypto; null where the probe or the self test failed.</summary>
-    public static CryptoProvider? Native => throw new NotImplementedException();
+    public static CryptoProvider? Native => null;
 
     /// <summary>System.Security.Cryptography, and BouncyCastle for what it lacks.</summary>
-    public static CryptoProvider Portable => throw new NotImplementedException();
+    public static CryptoProvider Portable { get; } = new PortableCryptoProvider();
 
     /// <summary>For people: which provider, which library and version.</summary>
     public abstract string Name { get; }
@@ -26,6 +33,24 @@ internal abstract class CryptoProvider
 
     /// <param name="key">16 octets.</param>
     public abstract MacKey CreateCmac(ReadOnlySpan<byte> key);
+
+    /// <summary>What <see cref="Default"/> is under a setting.</summary>
+    internal static CryptoProvider Select(object? setting) => setting switch
+    {
+        null => Native ?? Portable,
+        "Native" => Native ?? throw new PlatformNotSupportedException($"{Setting} is Native"),
+        "Portable" => Portable,
+        _ => throw new InvalidOperationException($"{Setting} is \"{setting}\"; it can be \"Native\" or \"Portable\"."),
+    };
+
+    /// <summary>What both dialects allow for a modulus.</summary>
+    internal static void CheckRsaBits(int bits)
+    {
+        if (bits is < 2048 or > 4096 || bits % 8 != 0)
+        {
+            throw new ArgumentOutOfRangeException(nameof(bits), bits, "RSA moduli have 2048 to 4096 bits, a multiple of 8.");
+        }
+    }
 
     /// <summary>HMAC-SHA-256 with a key used once.</summary>
     /// <param name="key">Of any length.</param>
