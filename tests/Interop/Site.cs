@@ -54,8 +54,15 @@ internal sealed class Site : IAsyncDisposable
 
     public static Site Right() => new("10.78.2.2", "10.77.2.1", "10.76.0.0/14");
 
-    /// <summary>Translates the endpoint's address and port to the router's.</summary>
-    public void Masquerade() => Namespace.Run("iptables", "-t", "nat", "-A", "POSTROUTING", "-o", WireDevice, "-j", "MASQUERADE", "--random");
+    /// <summary>Translates the endpoint's address and port to the router's. The test is skipped where the kernel cannot.</summary>
+    public void Masquerade()
+    {
+        ShellResult result = Namespace.TryRun("iptables", "-t", "nat", "-A", "POSTROUTING", "-o", WireDevice, "-j", "MASQUERADE", "--random");
+        if (result.ExitCode != 0)
+        {
+            Assert.Ignore($"The kernel translates no addresses: {result.Error.Trim()}");
+        }
+    }
 
     /// <summary>Waits until an endpoint has the device open: what is sent before is lost.</summary>
     public async Task UntilAttachedAsync(ShellCommand endpoint)

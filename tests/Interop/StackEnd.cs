@@ -21,7 +21,7 @@ internal sealed record EndOptions
 
 /// <summary>What our end says of a connection.</summary>
 internal sealed record EndStatus(
-    bool IsEncrypted, string Outcome, TcpcryptDialect Dialect, TcpcryptRole Role, string SessionId, TcpcryptKeyExchange KeyExchange, TcpcryptCipher Cipher, bool IsResumed, bool RemoteApplicationAware, int RekeyCount);
+    bool IsEncrypted, string Outcome, TcpcryptDialect Dialect, TcpcryptRole Role, string SessionId, TcpcryptKeyExchange KeyExchange, TcpcryptCipher Cipher, bool IsResumed, bool RemoteApplicationAware, long RekeyCount);
 
 /// <summary>
 /// Our stack at one end of the path, on the device of its site. The only file that knows how tcpcrypt looks in the public API.
@@ -77,7 +77,7 @@ internal sealed class StackEnd : IAsyncDisposable
         TcpcryptOptions to = stack.Tcpcrypt;
         to.Policy = options.Policy is { } policy ? Enum.Parse<TcpcryptPolicy>(policy) : to.Policy;
         to.CMode = options.CMode is { } mode ? Enum.Parse<TcpcryptCMode>(mode) : to.CMode;
-        to.ApplicationAware = options.ApplicationAware is { } aware ? Enum.Parse<TcpcryptApplicationAware>(aware) : to.ApplicationAware;
+        to.ApplicationAware = options.ApplicationAware is { } aware ? Enum.Parse<TcpcryptAwareness>(aware) : to.ApplicationAware;
         to.UnknownPeerDialect = options.UnknownPeerDialect ?? to.UnknownPeerDialect;
         if (options.KeyExchanges is { } exchanges)
         {
