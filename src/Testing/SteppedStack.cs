@@ -36,8 +36,9 @@ public sealed class SteppedStack
 
         // A generator of its own: with tcpcrypt or without, the rest of the stack draws the same numbers.
         Workers = new SteppedWorkers(new SeededRandom(~options.Seed));
-        StackCoreOptions core = options.ToCore(Workers, new SteppedTime(this));
+        StackCoreOptions core = options.ToCore(new SteppedTime(this));
         Core = new StackCore(core, Random);
+        Core.Crypt?.Workers = Workers;
         Ports = new PortTable(this);
     }
 

@@ -50,7 +50,7 @@ public sealed class SteppedStackOptions
     /// <summary>tcpcrypt's settings. Public-key work is done at once; session store and key log are not used.</summary>
     public TcpcryptOptions TcpcryptOptions { get; set; } = new();
 
-    internal StackCoreOptions ToCore(HandshakeWorkers workers, TimeProvider time)
+    internal StackCoreOptions ToCore(TimeProvider time)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Mtu, 68, nameof(Mtu));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(Mtu, 65_535, nameof(Mtu));
@@ -87,15 +87,14 @@ public sealed class SteppedStackOptions
             RespondToEcho = RespondToEcho,
             IcmpPerSecond = IcmpPerSecond,
             MemoryLimit = MemoryLimit,
-            Crypt = Tcpcrypt ? ToCrypt(TcpcryptOptions.Copy(), workers, time) : null,
+            Crypt = Tcpcrypt ? ToCrypt(TcpcryptOptions.Copy(), time) : null,
         };
     }
 
-    private static CryptLayerOptions ToCrypt(TcpcryptOptions options, HandshakeWorkers workers, TimeProvider time) => new()
+    private static CryptLayerOptions ToCrypt(TcpcryptOptions options, TimeProvider time) => new()
     {
         Settings = CryptSettings.From(options),
         Kinds = new CryptOptionKinds(options.CryptOptionKind, options.MacOptionKind),
         Sessions = null,
-        Workers = workers,
     };
 }

@@ -9,7 +9,7 @@ internal sealed class ReferenceDialect : WireDialect
     private const uint Magic1 = 0x15101a0e;
     private const uint Magic2 = 0x097105e0;
 
-    /// <summary>INIT1: magic, length, 00, key exchange, 00 00, number of ciphers; ciphers, nonce, key.</summary>
+    /// <summary>INIT1: magic, length, one octet, key exchange, two octets, number of ciphers; ciphers, nonce, key. The daemon leaves in the three octets between what its buffer held: not to be checked.</summary>
     private const int Header1 = 16;
 
     /// <summary>INIT2: magic, length, cipher; KX_S.</summary>
@@ -61,7 +61,7 @@ internal sealed class ReferenceDialect : WireDialect
         }
 
         int ciphers = CipherList.EntryLength * BinaryPrimitives.ReadUInt16BigEndian(message[14..]);
-        if (message.Length < Header1 + ciphers + Algorithms.NonceLength || message[8] != 0 || BinaryPrimitives.ReadUInt16BigEndian(message[12..]) != 0)
+        if (message.Length < Header1 + ciphers + Algorithms.NonceLength)
         {
             return false;
         }
@@ -71,7 +71,7 @@ internal sealed class ReferenceDialect : WireDialect
             Message = message,
             Ciphers = message.Slice(Header1, ciphers),
             Nonce = message.Slice(Header1 + ciphers, Algorithms.NonceLength),
-            KeyExchange = (TcpcryptKeyExchange)BinaryPrimitives.ReadUInt32BigEndian(message[8..]),
+            KeyExchange = (TcpcryptKeyExchange)(BinaryPrimitives.ReadUInt32BigEndian(message[8..]) & 0xffffff),
             PublicKey = message[(Header1 + ciphers + Algorithms.NonceLength)..],
         };
         return true;

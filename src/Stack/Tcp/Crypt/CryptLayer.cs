@@ -15,8 +15,6 @@ internal sealed class CryptLayerOptions
 
     /// <summary>The store is ours: it answers at once and may be asked inside of the core.</summary>
     public bool AreSessionsLocal { get; init; } = true;
-
-    public required HandshakeWorkers Workers { get; init; }
 }
 
 /// <summary>tcpcrypt's part of a core that is shared by all connections.</summary>
@@ -26,7 +24,8 @@ internal sealed class CryptLayer(CryptLayerOptions options)
 
     public CryptOptionKinds Kinds => options.Kinds;
 
-    public HandshakeWorkers Workers => options.Workers;
+    /// <summary>Set by the core's owner before the core runs.</summary>
+    public HandshakeWorkers Workers { get; set; } = null!;
 
     public ITcpcryptSessionStore? Sessions => options.Sessions;
 
