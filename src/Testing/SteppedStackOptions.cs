@@ -95,6 +95,6 @@ public sealed class SteppedStackOptions
     {
         Settings = CryptSettings.From(options),
         Kinds = new CryptOptionKinds(options.CryptOptionKind, options.MacOptionKind),
-        Sessions = null,
+        Sessions = options.AllowResumption ? new TcpcryptSessionCache(time, options.SessionCacheSize, options.SessionLifetime) : null,
     };
 }

@@ -239,7 +239,7 @@ public sealed partial class IpStack : IAsyncDisposable
     {
         Settings = CryptSettings.From(options),
         Kinds = new CryptOptionKinds(options.CryptOptionKind, options.MacOptionKind),
-        Sessions = options.SessionStore,
+        Sessions = options.AllowResumption ? options.SessionStore ?? new TcpcryptSessionCache(time, options.SessionCacheSize, options.SessionLifetime) : null,
         AreSessionsLocal = options.SessionStore is null,
     };
 

@@ -27,6 +27,9 @@ internal sealed partial class TcpEndpoint
     /// <summary>Nothing of the stream may be sent yet: the handshake is under way ([TD-15]), or S of dialect Reference waits for C (reference spec 3.1).</summary>
     private bool IsStreamHeld => _crypt is { } crypt && (crypt.IsSetup || (crypt.IsEncrypting && crypt.Role == TcpcryptRole.S && _unackedInit > 0 && !(crypt.IsDraft && crypt.Settings.EarlyData)));
 
+    /// <summary>No later connection resumes this one's session ([TD-105]).</summary>
+    public void FlushCryptSession() => _crypt?.FlushSession();
+
     /// <summary>The listener gets the connection when the handshake is over.</summary>
     internal void HandOverTo(TcpListener listener)
     {
@@ -707,16 +710,10 @@ internal sealed partial class TcpEndpoint
 
     private void EnterEncrypting(TcpInstant now, CryptBlock crypt, TcpcryptSession session, SegmentProtection protection)
     {
+        crypt.Layer.OnEncrypted?.Invoke(this, session);
         crypt.Encrypt(session, protection);
         _congestion.Smss = EffectiveMss;
         StartProtection(now, crypt);
-        if (crypt.Settings.AllowResumption && crypt.Layer.Sessions is { } sessions)
-        {
-            KeepSession(crypt, session, sessions);
-        }
-
-        crypt.Layer.OnEncrypted?.Invoke(this, session);
-        session.Dispose();
         if (WasEstablished)
         {
             Announce();

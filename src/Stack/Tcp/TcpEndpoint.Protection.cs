@@ -92,14 +92,6 @@ internal sealed partial class TcpEndpoint
         _ = crypt;
     }
 
-    private void KeepSession(CryptBlock crypt, TcpcryptSession session, ITcpcryptSessionStore sessions)
-    {
-        if (crypt.Layer.AreSessionsLocal)
-        {
-            sessions.Add(Tuple.Remote.Address.ToIPAddress(), session.Next());
-        }
-    }
-
     // ---- In ----
 
     private SegmentVerdict OnSegmentProtected(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
@@ -109,7 +101,7 @@ internal sealed partial class TcpEndpoint
             return OnUnauthenticated(now, seg, options, crypt);
         }
 
-        crypt.WasAuthenticated = true;
+        crypt.OnAuthenticated(Tuple.Remote.Address);
         if (options.Has(Suboptions.Init1 | Suboptions.Init2) && seg.Payload.Length > 0)
         {
             // Reference spec 6.4: the daemon's defective repetition of INIT2. Its data is nobody's.

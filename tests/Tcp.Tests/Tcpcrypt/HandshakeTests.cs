@@ -31,6 +31,29 @@ public sealed class HandshakeTests
         pair.Finish(client, server);
     }
 
+    [TestCase(false)]
+    [TestCase(true)]
+    [Spec("TD-18"), Spec("TD-22"), Spec("TD-27"), Spec("TD-102"), Spec("TD-106")]
+    public void Next_connection_resumes_whoever_opens_it(bool reversed)
+    {
+        Pair pair = new(client: On(), server: On());
+        (SteppedSocket client, SteppedSocket server) = pair.Connect();
+        pair.Transfer(client, server, 10_000);
+        (SteppedSocket opener, SteppedSocket listener) = reversed ? pair.ConnectBack() : pair.Connect();
+
+        TcpcryptStatus first = opener.Tcpcrypt!;
+        TcpcryptStatus second = listener.Tcpcrypt!;
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(first.IsResumed && second.IsResumed, Is.True);
+            Assert.That(first.SessionId.ToArray(), Is.EqualTo(second.SessionId.ToArray()).And.Not.EqualTo(client.Tcpcrypt!.SessionId.ToArray()));
+            Assert.That(first.Role, Is.EqualTo(reversed ? TcpcryptRole.S : TcpcryptRole.C));
+        }
+
+        pair.Transfer(opener, listener, 300_000);
+        pair.Finish(client, server, opener, listener);
+    }
+
     internal static Action<SteppedStackOptions> On(Action<TcpcryptOptions>? configure = null) => options =>
     {
         options.Tcpcrypt = true;

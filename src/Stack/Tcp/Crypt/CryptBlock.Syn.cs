@@ -308,8 +308,12 @@ internal sealed partial class CryptBlock
     /// <summary>A miss: the rest of the chain is of no use ([TD-103]).</summary>
     private void ForgetSession()
     {
-        Offered?.Dispose();
-        Offered = null;
+        if (Offered is { } offered)
+        {
+            Offered = null;
+            Layer.Forget(offered);
+            offered.Dispose();
+        }
     }
 
     public void Decline(TcpcryptOutcome outcome, byte unknown = 0)

@@ -80,6 +80,12 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
 
     public bool IsResumed { get; set; }
 
+    /// <summary>The session of this connection, wiped: what is left of it names the chain.</summary>
+    public TcpcryptSession? Session { get; private set; }
+
+    /// <summary>What the connection leaves for the next one; kept when the peer has shown that it has the keys ([TD-101]).</summary>
+    private TcpcryptSession? _successor;
+
     public ReadOnlyMemory<byte>? LocalPublicKey { get; set; }
 
     public ReadOnlyMemory<byte>? RemotePublicKey { get; set; }
@@ -92,7 +98,7 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
     public int ReceivedPrefix { get; set; }
 
     /// <summary>Anything with a valid MAC has been heard.</summary>
-    public bool WasAuthenticated { get; set; }
+    public bool WasAuthenticated { get; private set; }
 
     /// <summary>Reference spec 5: bit 0 is C's application bit, bit 1 S's.</summary>
     public byte ApplicationBits
@@ -139,7 +145,46 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
         Role = session.Agreement.Role;
         SessionId = session.SessionId;
         Protection = protection;
+        if (Settings.AllowResumption && Layer.Sessions is not null)
+        {
+            _successor = session.Next(IsOpener, ApplicationBits);
+        }
+
+        Session = session;
+        session.Dispose();
         Release();
+    }
+
+    /// <summary>The first segment with a valid MAC: the peer has the keys.</summary>
+    public void OnAuthenticated(Ipv4Address peer)
+    {
+        if (WasAuthenticated)
+        {
+            return;
+        }
+
+        WasAuthenticated = true;
+        if (_successor is { } successor)
+        {
+            _successor = null;
+            Layer.Keep(peer, successor);
+        }
+    }
+
+    /// <summary>No later connection resumes this one's session ([TD-105]); during setup: the one about to be resumed is not.</summary>
+    public void FlushSession()
+    {
+        if (Offered is { } offered)
+        {
+            Layer.Forget(offered);
+        }
+
+        if (Session is { } session)
+        {
+            _successor?.Dispose();
+            _successor = null;
+            Layer.Forget(session);
+        }
     }
 
     /// <summary>The connection is over: what is secret goes.</summary>
@@ -147,6 +192,8 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
     {
         Protection?.Dispose();
         Protection = null;
+        _successor?.Dispose();
+        _successor = null;
         Held?.Clear();
         Release();
     }

@@ -31,6 +31,64 @@ internal sealed class CryptLayer(CryptLayerOptions options)
 
     public bool AreSessionsLocal => options.AreSessionsLocal;
 
+    /// <summary>A connection leaves a session behind.</summary>
+    public void Keep(Ipv4Address peer, TcpcryptSession session)
+    {
+        if (options.Sessions is not { } store)
+        {
+            session.Dispose();
+        }
+        else if (options.AreSessionsLocal)
+        {
+            store.Add(peer.ToIPAddress(), session);
+        }
+        else if (!Workers.TryQueue(new StoreWork(store, peer, session, isDrop: false)))
+        {
+            session.Dispose();
+        }
+    }
+
+    /// <summary>A chain is of no use any more: missed, or flushed.</summary>
+    public void Forget(TcpcryptSession session)
+    {
+        if (options is { Sessions: { } store, AreSessionsLocal: true })
+        {
+            store.Drop(session);
+        }
+        else if (options.Sessions is { } shared)
+        {
+            Workers.TryQueue(new StoreWork(shared, default, session, isDrop: true));
+        }
+    }
+
+    /// <summary>A call of an application's own store, which may take its time.</summary>
+    private sealed class StoreWork(ITcpcryptSessionStore store, Ipv4Address peer, TcpcryptSession session, bool isDrop) : HandshakeWork
+    {
+        public override void Run(CryptoProvider provider, IHandshakeSecrets secrets)
+        {
+            if (isDrop)
+            {
+                store.Drop(session);
+            }
+            else
+            {
+                store.Add(peer.ToIPAddress(), session);
+            }
+        }
+
+        public override void Complete(TcpInstant now)
+        {
+        }
+
+        public override void Dispose()
+        {
+            if (!isDrop)
+            {
+                session.Dispose();
+            }
+        }
+    }
+
     /// <summary>Destinations whose handshakes broke.</summary>
     public PlainDestinations PlainDestinations { get; } = new();
 
