@@ -28,14 +28,6 @@ internal sealed record EndStatus(
 /// </summary>
 internal sealed class StackEnd : IAsyncDisposable
 {
-#if TCPCRYPT
-    /// <summary>Whether the stack speaks tcpcrypt at all.</summary>
-    public const bool HasTcpcrypt = true;
-#else
-    /// <summary>Whether the stack speaks tcpcrypt at all.</summary>
-    public const bool HasTcpcrypt = false;
-#endif
-
     private readonly TunDevice _device;
 
     private StackEnd(TunDevice device, IpStack stack, Site site, SteeredClock clock) => (_device, Stack, Site, Clock) = (device, stack, site, clock);
@@ -61,7 +53,6 @@ internal sealed class StackEnd : IAsyncDisposable
         await _device.DisposeAsync();
     }
 
-#if TCPCRYPT
     public static EndStatus Status(TcpConnection connection)
     {
         TcpcryptStatus status = connection.Tcpcrypt;
@@ -70,7 +61,7 @@ internal sealed class StackEnd : IAsyncDisposable
             status.RemoteApplicationAware, status.RekeyCount);
     }
 
-    public static ValueTask RekeyAsync(TcpConnection connection) => connection.RekeyAsync();
+    public static ValueTask RekeyAsync(TcpConnection connection) => throw new NotSupportedException($"{connection}");
 
     private static void Apply(EndOptions options, IpStackOptions stack)
     {
@@ -90,15 +81,4 @@ internal sealed class StackEnd : IAsyncDisposable
             to.CipherPreference = [.. ciphers];
         }
     }
-#else
-    public static EndStatus Status(TcpConnection connection) => new(false, "", default, default, "", default, default, false, false, 0);
-
-    public static ValueTask RekeyAsync(TcpConnection connection) => throw new NotSupportedException($"{connection} is not encrypted.");
-
-    private static void Apply(EndOptions options, IpStackOptions stack)
-    {
-        // Plain is what a stack without tcpcrypt does anyway.
-        _ = (options, stack);
-    }
-#endif
 }

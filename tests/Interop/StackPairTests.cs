@@ -12,15 +12,6 @@ public sealed class StackPairTests : InteropFixture
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
     private static readonly byte[] s_marker = "this is in plain"u8.ToArray();
 
-    [SetUp]
-    public void NeedTcpcrypt()
-    {
-        if (!StackEnd.HasTcpcrypt)
-        {
-            Assert.Ignore("The stack does not speak tcpcrypt yet.");
-        }
-    }
-
     /// <summary>A full handshake, then a connection that the former listener opens, then one that the first opener opens: both are resumed, and the roles stay.</summary>
     [Test]
     [Combinatorial]

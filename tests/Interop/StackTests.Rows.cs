@@ -30,13 +30,13 @@ public sealed partial class StackTests
 
     private static IEnumerable<Row> Plain() =>
     [
-        .. EachDraft(static weOpen => Unencrypted("policy Disabled", weOpen) with { Ours = new EndOptions { Policy = "Disabled" }, WithoutTcpcrypt = true }),
-        .. EachDraft(static weOpen => Unencrypted("CRYPT stripped from the SYN", weOpen) with { Path = static (wire, _) => wire.Change(static packet => packet.IsSyn, static packet => packet.StripCrypt()), WithoutTcpcrypt = true }),
+        .. EachDraft(static weOpen => Unencrypted("policy Disabled", weOpen) with { Ours = new EndOptions { Policy = "Disabled" } }),
+        .. EachDraft(static weOpen => Unencrypted("CRYPT stripped from the SYN", weOpen) with { Path = static (wire, _) => wire.Change(static packet => packet.IsSyn, static packet => packet.StripCrypt()) }),
         .. from isn in s_wrapping from row in EachDraft(weOpen => Unencrypted($"our number starts at {isn:x}", weOpen)) select row with
         {
-            Ours = new EndOptions { Policy = "Disabled" }, Peer = row.WeOpen ? "" : $"--lport {PeerFixedPort}", OurIsn = isn, WithoutTcpcrypt = true,
+            Ours = new EndOptions { Policy = "Disabled" }, Peer = row.WeOpen ? "" : $"--lport {PeerFixedPort}", OurIsn = isn,
         },
-        .. EachDraft(static weOpen => Unencrypted("address translation", weOpen) with { Ours = new EndOptions { Policy = "Disabled" }, Translated = true, WithoutTcpcrypt = true }),
+        .. EachDraft(static weOpen => Unencrypted("address translation", weOpen) with { Ours = new EndOptions { Policy = "Disabled" }, Translated = true }),
         .. EachDraft(static weOpen => Unencrypted("no common key exchange", weOpen) with { Ours = new EndOptions { KeyExchanges = [TcpcryptKeyExchange.EcdheP521] }, Peer = "--alg 0x200" }),
         .. EachDraft(static weOpen => Unencrypted("no common cipher", weOpen) with { Ours = new EndOptions { Ciphers = [Hmac] }, Peer = "--sym 00000300" }),
     ];
@@ -339,8 +339,5 @@ public sealed partial class StackTests
 
         /// <summary>What is to be found on the wire.</summary>
         public Func<Wire, bool>? Seen { get; init; }
-
-        /// <summary>Works with a stack that knows nothing of tcpcrypt: proves the harness.</summary>
-        public bool WithoutTcpcrypt { get; init; }
     }
 }
