@@ -19,6 +19,13 @@ internal abstract class SocketCore(SteppedStack stack)
     public virtual int? UrgentAhead => null;
     public virtual TcpcryptStatus? Tcpcrypt => null;
 
+    public virtual bool Rekey() => false;
+
+    public virtual void FlushTcpcryptSession()
+    {
+    }
+
+
     public abstract SocketError Bind(IPEndPoint local);
 
     public virtual SocketError Listen(int backlog) => SocketError.OperationNotSupported;

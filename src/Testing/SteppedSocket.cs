@@ -46,6 +46,13 @@ public sealed class SteppedSocket
     /// <summary>What tcpcrypt has done for the connection; null where the stack has none, and for a socket without a connection.</summary>
     public TcpcryptStatus? Tcpcrypt => _core.Tcpcrypt;
 
+    /// <summary>Asks for new keys (<see cref="TcpConnection.RekeyAsync"/>).</summary>
+    /// <returns>False where there is no re-keying.</returns>
+    public bool Rekey() => _core.Rekey();
+
+    /// <summary>Sees to it that no later connection resumes this one's session.</summary>
+    public void FlushTcpcryptSession() => _core.FlushTcpcryptSession();
+
     /// <summary>Binds to a local address and port.</summary>
     /// <param name="local">The address, 0.0.0.0 = all; the port, 0 = a free one.</param>
     /// <returns>Success; InvalidArgument (bound or connected already), AddressNotAvailable (not the stack's), AddressAlreadyInUse, AddressFamilyNotSupported.</returns>

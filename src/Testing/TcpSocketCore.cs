@@ -77,6 +77,15 @@ internal sealed class TcpSocketCore : SocketCore
 
     public override TcpcryptStatus? Tcpcrypt => _endpoint?.CryptStatus;
 
+    public override bool Rekey()
+    {
+        bool isAsked = LiveEndpoint?.RequestRekey(Stack.Now) >= 0;
+        Stack.Flush();
+        return isAsked;
+    }
+
+    public override void FlushTcpcryptSession() => _endpoint?.FlushCryptSession();
+
     public override SocketError Bind(IPEndPoint local)
     {
         if (_bound is not null || _endpoint is not null)

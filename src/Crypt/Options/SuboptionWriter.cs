@@ -15,7 +15,7 @@ internal ref struct SuboptionWriter(Span<byte> area)
     public void Opcode(byte opcode) => _area[Length++] = opcode;
 
     /// <summary>One of 40..7f: opcode, length, content.</summary>
-    public void Variable(byte opcode, ReadOnlySpan<byte> content)
+    public void Variable(byte opcode, scoped ReadOnlySpan<byte> content)
     {
         content.CopyTo(_area[(Length + 2)..]);
         _area[Length] = opcode;
@@ -24,7 +24,7 @@ internal ref struct SuboptionWriter(Span<byte> area)
     }
 
     /// <summary>One of 80..bf: opcode and content.</summary>
-    public void Fixed(byte opcode, ReadOnlySpan<byte> content)
+    public void Fixed(byte opcode, scoped ReadOnlySpan<byte> content)
     {
         content.CopyTo(_area[(Length + 1)..]);
         _area[Length] = opcode;

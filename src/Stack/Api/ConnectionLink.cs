@@ -108,6 +108,11 @@ internal sealed partial class ConnectionLink : HostCommand, ICoreEventSink, IHos
             CompleteClosedTasks();
         }
 
+        if ((events & (CoreEvents.Rekeyed | CoreEvents.Closed)) != 0)
+        {
+            CompleteRekeyWaiters();
+        }
+
         if ((events & (CoreEvents.Urgent | CoreEvents.Notice)) != 0)
         {
             OnNotices(events);
@@ -120,6 +125,7 @@ internal sealed partial class ConnectionLink : HostCommand, ICoreEventSink, IHos
         Interlocked.Or(ref _seen, HostStopped);
         SignalAll();
         CompleteClosedTasks();
+        CompleteRekeyWaiters();
     }
 
     /// <summary>DisposeAsync: FIN after the queued data, or RST (RFC 9293 §3.10.4, RFC 2525 §2.17). False when that was done before.</summary>
@@ -133,6 +139,7 @@ internal sealed partial class ConnectionLink : HostCommand, ICoreEventSink, IHos
         CloseSendGate(Work.Close);
         SignalAll();
         CompleteClosedTasks();
+        CompleteRekeyWaiters();
         return true;
     }
 
@@ -146,6 +153,7 @@ internal sealed partial class ConnectionLink : HostCommand, ICoreEventSink, IHos
             CloseSendGate(Work.Abort);
             SignalAll();
             CompleteClosedTasks();
+            CompleteRekeyWaiters();
         }
     }
 
@@ -246,6 +254,47 @@ internal sealed partial class ConnectionLink : HostCommand, ICoreEventSink, IHos
                 foreach (ConnectionEndOperation operation in _endWaiters ?? [])
                 {
                     operation.Signal();
+                }
+            }
+        }
+    }
+
+    // ---- New keys ----
+
+    private List<(long Generation, TaskCompletionSource Done)>? _rekeyWaiters;
+
+    /// <summary>Waits until the peer has a generation of keys.</summary>
+    public Task WaitRekeyedAsync(long generation, CancellationToken cancellationToken)
+    {
+        TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_lock)
+        {
+            (_rekeyWaiters ??= []).Add((generation, done));
+        }
+
+        // It may have come meanwhile.
+        CompleteRekeyWaiters();
+        return done.Task.WaitAsync(cancellationToken);
+    }
+
+    private void CompleteRekeyWaiters()
+    {
+        if (Volatile.Read(ref _rekeyWaiters) is null)
+        {
+            return;
+        }
+
+        lock (_lock)
+        {
+            int seen = Volatile.Read(ref _seen) & Ended;
+            Exception? reason = seen == 0 ? null : EndReason(seen) ?? StackErrors.Broken(SocketError.ConnectionAborted);
+            for (int i = (_rekeyWaiters?.Count ?? 0) - 1; i >= 0; i--)
+            {
+                (long generation, TaskCompletionSource done) = _rekeyWaiters![i];
+                bool isDone = generation >= 0 && Endpoint.SettledGeneration >= generation;
+                if (isDone ? done.TrySetResult() : reason is not null && done.TrySetException(reason))
+                {
+                    _rekeyWaiters.RemoveAt(i);
                 }
             }
         }

@@ -134,6 +134,25 @@ public sealed partial class TcpConnection : IDuplexPipe, IAsyncDisposable
     /// <summary>What tcpcrypt has done for the connection: whether it is encrypted, why not, and the session ID.</summary>
     public TcpcryptStatus Tcpcrypt => _link.Host.Query(Endpoint, static (endpoint, _, _) => endpoint.CryptStatus) ?? TcpcryptStatus.Disabled;
 
+    /// <summary>Replaces the keys of an encrypted connection, in both directions (draft-bittau-tcp-crypt; dialect Draft). Not more often than once in 60 s or 1 MiB: a call before that waits.</summary>
+    /// <param name="ct">Ends the wait; the keys are replaced all the same.</param>
+    /// <returns>A task that ends when the peer is known to have the new keys.</returns>
+    /// <exception cref="NotSupportedException">The connection is plain, or speaks dialect Reference, which has no re-keying.</exception>
+    /// <exception cref="IOException">The connection broke.</exception>
+    public async ValueTask RekeyAsync(CancellationToken ct = default)
+    {
+        long target = await _link.Host.InvokeAsync(Endpoint, static (endpoint, _, now) => endpoint.RequestRekey(now)).ConfigureAwait(false);
+        if (target < 0 && !_link.IsClosed)
+        {
+            throw new NotSupportedException("Only encrypted connections of dialect Draft have keys that can be replaced; see TcpConnection.Tcpcrypt.");
+        }
+
+        await _link.WaitRekeyedAsync(target, ct).ConfigureAwait(false);
+    }
+
+    /// <summary>Sees to it that no later connection resumes this one's session. To be called when authentication of the session ID fails (docs/authentication.md).</summary>
+    public void FlushTcpcryptSession() => _link.Host.Post(Endpoint, static (endpoint, _, _) => endpoint.FlushCryptSession());
+
     /// <summary>The connection's variables now.</summary>
     /// <returns>A copy.</returns>
     public TcpInfo GetInfo() => _link.Host.Query(Endpoint, static (endpoint, _, now) => endpoint.GetInfo(now));

@@ -29,6 +29,9 @@ internal enum CoreEvents
 
     /// <summary>A soft error was recorded: ICMP (MUST-47) or R1 (SHLD-9).</summary>
     Notice = 128,
+
+    /// <summary>The peer has our new keys ([TD-96]).</summary>
+    Rekeyed = 256,
 }
 
 /// <summary>Takes events of core objects. Called with the core's lock released, never from inside a core call.</summary>

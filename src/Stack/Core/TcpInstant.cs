@@ -11,6 +11,9 @@ internal readonly record struct TcpInstant(long Nanoseconds) : IComparable<TcpIn
     /// <summary>The clock in whole milliseconds: the granularity of the timestamps option (RFC 7323 §5.4).</summary>
     public uint Milliseconds => unchecked((uint)(Nanoseconds / 1_000_000));
 
+    /// <summary>The distance from the origin.</summary>
+    public TimeSpan SinceStart => TimeSpan.FromTicks(Nanoseconds / 100);
+
     public static TcpInstant operator +(TcpInstant instant, TimeSpan span)
     {
         // Saturates: an infinite time-out (TimeSpan.MaxValue) is "never", not the distant past.

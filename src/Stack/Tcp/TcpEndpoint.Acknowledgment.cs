@@ -116,7 +116,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>An ACK on its own, at once.</summary>
     private void SendAckNow(TcpInstant now) => SendBare(now, _snd.Nxt);
 
-    private void SendBare(TcpInstant now, Seq<Local> seq)
+    private void SendBare(TcpInstant now, Seq<Local> seq, bool wantSync = false)
     {
         if (_crypt is { IsSetup: true } crypt)
         {
@@ -127,7 +127,7 @@ internal sealed partial class TcpEndpoint
 
         if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is { } slot)
         {
-            BuildAck(now, seq, slot);
+            BuildBare(now, seq, TcpFlags.Ack, slot, wantSync);
             _core.Send(slot);
         }
     }

@@ -1,5 +1,6 @@
 using System.Net.NetworkInformation;
 using Tcpcrypt.Core;
+using Tcpcrypt.Crypt;
 using Tcpcrypt.Tcp.Crypt;
 using Tcpcrypt.Wire;
 
@@ -125,7 +126,7 @@ internal sealed partial class TcpEndpoint
         }
 
         SendDecision decision = DecideData(now);
-        if (decision.Kind != SendKind.Nothing || !(_ackNow || _dupAckPending))
+        if (decision.Kind != SendKind.Nothing || !(_ackNow || _dupAckPending || IsRekeyAckDue(now)))
         {
             return decision;
         }
@@ -152,14 +153,25 @@ internal sealed partial class TcpEndpoint
             return new SendDecision(SendKind.Init);
         }
 
-        int mss = SegmentMss;
         if (_rexmitOnce && FlightSize > 0)
         {
-            return Retransmission(_snd.Una, mss);
+            if (_unackedInit > 0)
+            {
+                return new SendDecision(SendKind.Init);
+            }
+
+            int size = SegmentMss(now, _snd.Una, out long same);
+            return Retransmission(_snd.Una, (int)Math.Min(size, same));
         }
 
         if (_recovery == Recovery.Loss && _rexmitNxt < _recover)
         {
+            if (_unackedInit > 0 && _rexmitNxt < HeadSeq)
+            {
+                return _congestion.Cwnd > Pipe ? new SendDecision(SendKind.Init) : default;
+            }
+
+            int mss = SegmentMss(now, _rexmitNxt, out long sameKeys);
             // After a time-out everything up to the recovery point is sent again as the window grows (slow start).
             long room = _lossIsPathMtu ? long.MaxValue : _congestion.Cwnd - Pipe;
             if (room <= 0)
@@ -170,7 +182,7 @@ internal sealed partial class TcpEndpoint
             // RFC 9293 SHLD-16: within the window; the first segment goes even when the peer took its window back (MAY-7), or nothing would ever tell.
             int window = _snd.Una + _snd.Wnd - _rexmitNxt;
             long limit = _rexmitNxt == _snd.Una ? Math.Max(window, mss) : window;
-            limit = Math.Min(limit, MaxPayload(mss));
+            limit = Math.Min(Math.Min(limit, MaxPayload(mss)), sameKeys);
             return limit <= 0 ? default : Retransmission(_rexmitNxt, (int)Math.Min(limit, Math.Max(room - (room % mss), mss)));
         }
 
@@ -188,6 +200,7 @@ internal sealed partial class TcpEndpoint
 
         int usable = _snd.Una + _snd.Wnd - _snd.Nxt;
         uint flight = FlightSize;
+        int fullSize = SegmentMss(now, _snd.Nxt, out _);
         if (usable <= 0)
         {
             // RFC 9293 §3.8.6.1: only probes learn that a closed window has opened. With data in flight the retransmission timer does it.
@@ -206,7 +219,7 @@ internal sealed partial class TcpEndpoint
         }
 
         long room2 = Math.Min(usable, cwnd - Pipe);
-        int length = (int)Math.Min(Math.Min(unsent, room2), MaxPayload(mss));
+        int length = (int)Math.Min(Math.Min(unsent, room2), MaxPayload(fullSize));
         if (length <= 0)
         {
             return default;
@@ -214,10 +227,10 @@ internal sealed partial class TcpEndpoint
 
         bool mayPush = isFinDue || (!IsCorked && (Options.NoDelay || flight == 0));
         bool isTail = length == unsent;
-        if (length >= mss)
+        if (length >= fullSize)
         {
             // SHLD-28: full segments; the odd rest goes along only when it may be pushed with data in flight (Nagle, SHLD-7).
-            int rest = length % mss;
+            int rest = length % fullSize;
             if (rest != 0 && !(isTail && (isFinDue || (!IsCorked && Options.NoDelay))))
             {
                 length -= rest;
@@ -241,8 +254,17 @@ internal sealed partial class TcpEndpoint
 
     private bool IsCorked => Options.Cork && !_isCorkExpired;
 
-    /// <summary>A segment's payload when the options of the moment (SACK blocks) are counted too.</summary>
-    private int SegmentMss => Math.Max(EffectiveMss - (IsProtected ? ProtectedOptionsLength : _agreed.Sack && _reassembler is { IsEmpty: false } ? SackOptionLength(SackBlockCount) : 0), 8);
+    /// <summary>A segment's payload when the options of the moment (SACK blocks, re-keying) are counted too, and how many octets from there on may be in one segment.</summary>
+    private int SegmentMss(TcpInstant now, Seq<Local> seq, out long limit)
+    {
+        if (IsProtected)
+        {
+            return ProtectedSegmentMss(now, seq, out limit);
+        }
+
+        limit = long.MaxValue;
+        return EffectiveMss - (_agreed.Sack && _reassembler is { IsEmpty: false } ? SackOptionLength(SackBlockCount) : 0);
+    }
 
     /// <summary>Bounded by the option area, and by tiny segments: eight octets are left for data.</summary>
     private int SackBlockCount => _reassembler is { IsEmpty: false } ? Math.Min(Math.Min(_reassembler.RangeCount, _ts.IsOn ? 3 : 4), Math.Max((EffectiveMss - 12) / 8, 0)) : 0;
@@ -251,12 +273,6 @@ internal sealed partial class TcpEndpoint
 
     private SendDecision Retransmission(Seq<Local> seq, int limit)
     {
-        if (_unackedInit > 0 && seq < HeadSeq)
-        {
-            return new SendDecision(SendKind.Init);
-        }
-
-        limit = (int)Math.Min(limit, GenerationEnd(seq));
         int flight = _snd.Nxt - seq;
         bool finInRange = _isFinSent && !_isFinAcked;
         int data = finInRange ? flight - 1 : flight;
@@ -375,14 +391,15 @@ internal sealed partial class TcpEndpoint
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
-        int tagOffset = WriteOptions(now, ref options);
+        SegmentPlan? plan = PlanSegment(now, decision.Seq, decision.Length, decision.HasFin);
+        int tagOffset = WriteOptions(now, ref options, plan);
         int offset = SegmentWriter.PayloadOffset(options.Length);
         if (decision.Length > 0)
         {
             SendQueue.CopyTo(OffsetOf(decision.Seq), into.Room.Span.Slice(offset, decision.Length));
         }
 
-        int mss = SegmentMss;
+        int mss = SegmentMss(now, decision.Seq, out _);
         Seq<Local> end = decision.Seq + decision.Length;
         TcpFlags flags = TcpFlags.Ack;
 
@@ -406,18 +423,19 @@ internal sealed partial class TcpEndpoint
         }
 
         Write(now, into, decision.Seq, flags, options.Written, decision.Length, decision.Length > mss ? mss : 0, urgent);
-        Protect(into, decision.Seq, tagOffset);
+        Protect(now, into, decision.Seq, decision.Length + (decision.HasFin ? 1 : 0), tagOffset, plan);
     }
 
     private void BuildAck(TcpInstant now, Seq<Local> seq, PacketSlot into) => BuildBare(now, seq, TcpFlags.Ack, into);
 
-    private void BuildBare(TcpInstant now, Seq<Local> seq, TcpFlags flags, PacketSlot into)
+    private void BuildBare(TcpInstant now, Seq<Local> seq, TcpFlags flags, PacketSlot into, bool wantSync = false)
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
-        int tagOffset = WriteOptions(now, ref options);
+        SegmentPlan? plan = PlanSegment(now, seq, 0, hasFin: false, wantSync);
+        int tagOffset = WriteOptions(now, ref options, plan);
         Write(now, into, seq, flags, options.Written, 0, 0, 0);
-        Protect(into, seq, tagOffset);
+        Protect(now, into, seq, 0, tagOffset, plan);
     }
 
     private void Write(TcpInstant now, PacketSlot into, Seq<Local> seq, TcpFlags flags, scoped ReadOnlySpan<byte> options, int length, int gsoSize, ushort urgent)
@@ -459,11 +477,11 @@ internal sealed partial class TcpEndpoint
     }
 
     /// <summary>Writes the options of the moment; returns where the tag of the MAC option is in the segment, -1 without one.</summary>
-    private int WriteOptions(TcpInstant now, ref TcpOptionWriter options)
+    private int WriteOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan)
     {
         if (IsProtected)
         {
-            return WriteProtectedOptions(now, ref options);
+            return WriteProtectedOptions(now, ref options, plan);
         }
 
         if (_ts.IsOn)

@@ -16,7 +16,13 @@ internal sealed partial class TcpEndpoint
     private static readonly TimeSpan s_verifyTime = TimeSpan.FromSeconds(3);
 
     /// <summary>How often our sending keys were replaced.</summary>
-    public long RekeyCount => 0;
+    public long RekeyCount => _rekeying?.Transmit ?? 0;
+
+    /// <summary>Generations of keys, and SYNC; null where dialect Reference has neither.</summary>
+    private SegmentRekeying? _rekeying;
+
+    /// <summary>The last generation of keys that the peer is known to have.</summary>
+    private long _settledGeneration;
 
     /// <summary>Segments of ours carry a MAC.</summary>
     private bool IsProtected => _crypt is { IsEncrypting: true };
@@ -29,25 +35,22 @@ internal sealed partial class TcpEndpoint
 
     // ---- Out ----
 
-    /// <summary>The options of a protected segment without what <see cref="FixedOptionsLength"/> counts: SACK or CRYPT, with their padding.</summary>
-    private int ProtectedOptionsLength
-    {
-        get
-        {
-            int crypt = CryptOptionLength;
-            int sack = crypt == 0 && _agreed.Sack && _reassembler is { IsEmpty: false } ? ProtectedSackBlocks * 8 + 2 : 0;
-            int all = (_ts.IsOn ? 10 : 0) + 18 + crypt + sack;
-            return ((all + 3) & ~3) - FixedOptionsLength;
-        }
-    }
-
     /// <summary>One block fits beside MAC and timestamps, two without timestamps ([TD-110]).</summary>
     private int ProtectedSackBlocks => _agreed.Sack && _reassembler is { IsEmpty: false } ? Math.Min(_reassembler.RangeCount, _ts.IsOn ? 1 : 2) : 0;
 
-    /// <summary>Octets of the CRYPT option that segments carry at the moment.</summary>
-    private int CryptOptionLength => 0;
+    /// <summary>What re-keying says about a segment that is about to leave; null where there is none.</summary>
+    private SegmentPlan? PlanSegment(TcpInstant now, Seq<Local> seq, int length, bool hasFin, bool wantSync = false)
+    {
+        if (_rekeying is not { } rekeying)
+        {
+            return null;
+        }
 
-    private int WriteProtectedOptions(TcpInstant now, ref TcpOptionWriter options)
+        ulong offset = SendOffset(_crypt!, seq);
+        return rekeying.Plan(now.SinceStart, offset, offset + (ulong)length, hasFin, Unsent > 0 && !IsStreamHeld, wantSync);
+    }
+
+    private int WriteProtectedOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan)
     {
         CryptBlock crypt = _crypt!;
         if (_ts.IsOn)
@@ -57,8 +60,28 @@ internal sealed partial class TcpEndpoint
 
         int tagOffset = TcpHeader.MinLength + options.Length + 2;
         options.Option(crypt.Layer.Kinds.Mac, stackalloc byte[16]);
-        int blocks = ProtectedSackBlocks;
-        if (blocks > 0)
+        if (plan is { SuboptionsLength: > 0 } said)
+        {
+            Span<byte> area = stackalloc byte[SegmentRekeying.SuboptionsRoom];
+            SuboptionWriter writer = new(area);
+            if (said.HasRekey)
+            {
+                writer.Fixed(Opcode.Rekey, [said.KeyLsb]);
+            }
+
+            if (said.SyncOk is { } ok)
+            {
+                writer.Clock(Opcode.SyncOk, ok);
+            }
+
+            if (said.SyncRequest is { } request)
+            {
+                writer.Clock(Opcode.SyncRequest, request);
+            }
+
+            options.Option(crypt.Layer.Kinds.Crypt, writer.Written);
+        }
+        else if (ProtectedSackBlocks is > 0 and int blocks)
         {
             WriteSack(ref options, blocks);
         }
@@ -68,7 +91,7 @@ internal sealed partial class TcpEndpoint
     }
 
     /// <summary>The last step before a segment leaves: encrypted, and under MAC. Does nothing for plain ones.</summary>
-    private void Protect(PacketSlot packet, Seq<Local> seq, int tagOffset)
+    private void Protect(TcpInstant now, PacketSlot packet, Seq<Local> seq, int length, int tagOffset, in SegmentPlan? plan)
     {
         if (tagOffset < 0)
         {
@@ -76,27 +99,79 @@ internal sealed partial class TcpEndpoint
         }
 
         CryptBlock crypt = _crypt!;
-        crypt.Protection!.Seal(packet.Packet[Ipv4Header.MinLength..], tagOffset, SendOffset(crypt, seq), ReceiveOffset(crypt, _rcv.Nxt), 0);
+        ulong offset = SendOffset(crypt, seq);
+        crypt.Protection!.Seal(packet.Packet[Ipv4Header.MinLength..], tagOffset, offset, ReceiveOffset(crypt, _rcv.Nxt), plan?.Generation ?? 0);
+        if (plan is { } said)
+        {
+            _core.Counters.CryptRekeys += said.Starts ? 1 : 0;
+            _rekeying!.OnSent(now.SinceStart, said, offset, offset + (ulong)length, _rtt.Rto);
+        }
     }
 
-    /// <summary>How many octets from a sequence number on were first sent under the same keys ([TD-93]).</summary>
-    private static long GenerationEnd(Seq<Local> seq)
+    /// <summary>Payload of a full segment that starts at a sequence number, with the options of the moment, and how far it may reach: segments do not mix generations of keys ([TD-93]).</summary>
+    private int ProtectedSegmentMss(TcpInstant now, Seq<Local> seq, out long limit)
     {
-        _ = seq;
-        return long.MaxValue;
+        SegmentPlan? plan = PlanSegment(now, seq, 1, hasFin: false);
+        int crypt = plan is { SuboptionsLength: > 0 } said ? 2 + said.SuboptionsLength : 0;
+        int sack = crypt == 0 && ProtectedSackBlocks is > 0 and int blocks ? 2 + (8 * blocks) : 0;
+        int options = ((_ts.IsOn ? 10 : 0) + 18 + crypt + sack + 3) & ~3;
+        limit = plan is { } planned ? (long)Math.Min(planned.End - SendOffset(_crypt!, seq), long.MaxValue) : long.MaxValue;
+        return Math.Max(EffectiveMss + FixedOptionsLength - options, 8);
     }
 
     private void StartProtection(TcpInstant now, CryptBlock crypt)
     {
-        _ = now;
-        _ = crypt;
+        if (crypt.IsDraft)
+        {
+            RekeyLimits limits = new() { AfterBytes = (ulong)crypt.Settings.RekeyAfterBytes, After = crypt.Settings.RekeyAfter };
+            _rekeying = new SegmentRekeying(new SyncClock(), limits, SendOffset(crypt, HeadSeq), now.SinceStart);
+        }
+    }
+
+    /// <summary>Asks for new keys ([TD-91]); returns the generation that the peer will know in the end, -1 where there is no re-keying.</summary>
+    public long RequestRekey(TcpInstant now)
+    {
+        if (IsClosed || _rekeying is not { } rekeying)
+        {
+            return -1;
+        }
+
+        long target = rekeying.Request();
+        MarkReady();
+        UpdateCryptTimer(now);
+        UpdateDeadline();
+        return target;
+    }
+
+    /// <summary>The last generation of keys that the peer is known to have. Safe from any thread.</summary>
+    public long SettledGeneration => Volatile.Read(ref _settledGeneration);
+
+    /// <summary>A bare ACK is due for re-keying or SYNC.</summary>
+    private bool IsRekeyAckDue(TcpInstant now) => _rekeying is { } rekeying && rekeying.NeedsAck(now.SinceStart, Unsent > 0 && !IsStreamHeld);
+
+    private void UpdateCryptTimer(TcpInstant now)
+    {
+        TcpInstant due = _verifySince == default ? TcpInstant.Never : _verifyAt;
+        if (_rekeying?.GetDeadline(now.SinceStart) is { } at)
+        {
+            due = TcpInstant.Min(due, TcpInstant.Zero + at);
+        }
+
+        if (due.IsNever)
+        {
+            _timers.Cancel(TcpTimer.Crypt);
+        }
+        else
+        {
+            _timers.Set(TcpTimer.Crypt, due);
+        }
     }
 
     // ---- In ----
 
     private SegmentVerdict OnSegmentProtected(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
     {
-        if (options.TagOffset < 0 || !TryOpen(seg, options, crypt))
+        if (options.TagOffset < 0 || !TryOpen(seg, options, crypt, out long generation))
         {
             return OnUnauthenticated(now, seg, options, crypt);
         }
@@ -109,25 +184,98 @@ internal sealed partial class TcpEndpoint
             return DropReason.CryptInitRepeated;
         }
 
-        if (!seg.HasTimestamps && _ts.IsOn && !crypt.IsDraft && !seg.IsRst)
+        ulong offset = ReceiveOffset(crypt, seg.Seq);
+        bool isAlive = IsLifeSign(seg);
+        if (_rekeying is { } rekeying)
         {
-            // Reference spec 12: the daemon's first MACed ACK comes without.
-            return OnSegmentSynchronized(now, seg, isTimestampOptional: true);
+            // [TD-128]: also in a segment that TCP goes on to discard, such as a keep-alive.
+            if (options.Has(Suboptions.SyncRequest))
+            {
+                rekeying.Sync.OnRequest(options.SyncRequestClock);
+            }
+
+            isAlive |= options.Has(Suboptions.SyncOk) && rekeying.Sync.OnOk(options.SyncOkClock);
         }
 
-        SegmentVerdict verdict = OnSegmentSynchronized(now, seg);
-        if (_verifySince != default && IsLifeSign(seg))
+        if (isAlive)
         {
+            _lastReceivedAt = now;
+            _keepAliveProbes = 0;
             EndVerify();
+        }
+
+        SegmentVerdict verdict = OnSegmentSynchronized(now, seg, isTimestampOptional: !crypt.IsDraft && !seg.HasTimestamps);
+        if (!IsClosed)
+        {
+            AfterProtected(now, seg, crypt, generation, options.Has(Suboptions.Rekey | Suboptions.RekeyStream), offset);
         }
 
         return verdict;
     }
 
-    private bool TryOpen(scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
+    /// <summary>TCP has taken the segment: what it means for the generations of keys.</summary>
+    private void AfterProtected(TcpInstant now, scoped in Segment seg, CryptBlock crypt, long generation, bool hasLabel, ulong offset)
     {
+        if (_rekeying is not { } rekeying)
+        {
+            CheckLegacyLimit(now, crypt);
+            return;
+        }
+
+        rekeying.OnOpened(now.SinceStart, generation, hasLabel, offset, seg.Payload.Length, ReceiveOffset(crypt, _rcv.Nxt), SendOffset(crypt, _snd.Una));
+        crypt.Protection!.ForgetSend(rekeying.OldestSend);
+        crypt.Protection.ForgetReceive(rekeying.OldestReceive);
+        if (rekeying.Settled != _settledGeneration)
+        {
+            Volatile.Write(ref _settledGeneration, rekeying.Settled);
+            _core.Raise(this, CoreEvents.Rekeyed);
+        }
+
+        if (IsRekeyAckDue(now))
+        {
+            MarkReady();
+        }
+
+        UpdateCryptTimer(now);
+    }
+
+    private bool TryOpen(scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt, out long generation)
+    {
+        generation = 0;
+        long other = 0;
+        if (_rekeying is { } rekeying)
+        {
+            byte? label = options.Has(Suboptions.Rekey | Suboptions.RekeyStream) ? options.KeyLsb : null;
+            if (options.HasKeyLsbConflict || !rekeying.TryGetCandidates(label, out generation, out other))
+            {
+                return false;
+            }
+        }
+
+        int tagOffset = TcpHeader.MinLength + options.TagOffset;
+        ulong sequence = ReceiveOffset(crypt, seg.Seq);
         ulong acknowledgment = seg.IsAck ? SendOffset(crypt, seg.Ack) : 0;
-        return crypt.Protection!.TryOpen(seg.Octets, TcpHeader.MinLength + options.TagOffset, ReceiveOffset(crypt, seg.Seq), acknowledgment, 0);
+        if (crypt.Protection!.TryOpen(seg.Octets, tagOffset, sequence, acknowledgment, generation))
+        {
+            return true;
+        }
+
+        if (other == generation || !crypt.Protection.TryOpen(seg.Octets, tagOffset, sequence, acknowledgment, other))
+        {
+            return false;
+        }
+
+        generation = other;
+        return true;
+    }
+
+    /// <summary>Dialect Reference repeats key stream after 16 MiB (reference spec 13): a configured limit ends the connection.</summary>
+    private void CheckLegacyLimit(TcpInstant now, CryptBlock crypt)
+    {
+        if (crypt.Settings.LegacyCipherByteLimit is { } limit && Math.Max(_bytesSent, _bytesReceived) > limit)
+        {
+            GiveUp(now, SocketError.ConnectionAborted);
+        }
     }
 
     /// <summary>No MAC, or a wrong one: dropped without effect; three kinds may have an answer that changes nothing ([TD-83]; reference spec 6.4).</summary>
@@ -184,6 +332,7 @@ internal sealed partial class TcpEndpoint
     // ---- RST without MAC ([TD-85]) ----
 
     private TcpInstant _verifySince;
+    private TcpInstant _verifyAt;
     private int _verifyProbes;
 
     private SegmentVerdict OnUnauthenticatedReset(TcpInstant now, scoped in Segment seg, CryptBlock crypt)
@@ -210,13 +359,20 @@ internal sealed partial class TcpEndpoint
 
     private void OnCryptTimeout(TcpInstant now)
     {
-        if (_verifySince != default)
+        if (_verifySince != default && now >= _verifyAt)
         {
             OnVerifyTimeout(now);
         }
+
+        if (!IsClosed)
+        {
+            // Re-keying's part is decided when the next segment is.
+            UpdateCryptTimer(now);
+        }
     }
 
-    private void SendKeepAlive(TcpInstant now) => SendBare(now, _snd.Nxt - 1);
+    /// <summary>SEQ = SND.NXT-1 and no data (RFC 9293 SHLD-12); with SYNC_REQ, since the answer to a mere probe could be a replay ([TD-89]).</summary>
+    private void SendKeepAlive(TcpInstant now) => SendBare(now, _snd.Nxt - 1, wantSync: true);
 
     /// <summary>Asks the peer, under MAC, whether it still has the connection; gives up when it has had long enough and said nothing.</summary>
     private void OnVerifyTimeout(TcpInstant now)
@@ -233,14 +389,11 @@ internal sealed partial class TcpEndpoint
 
         _verifyProbes++;
         SendKeepAlive(now);
-        _timers.Set(TcpTimer.Crypt, now + (patience / VerifyProbes));
+        _verifyAt = now + (patience / VerifyProbes);
+        UpdateCryptTimer(now);
     }
 
-    private void EndVerify()
-    {
-        _verifySince = default;
-        _timers.Cancel(TcpTimer.Crypt);
-    }
+    private void EndVerify() => _verifySince = default;
 
     /// <summary>The segment shows that the peer is there now ([TD-90]): it acknowledges or brings something new. Without keys any acceptable segment does.</summary>
     private bool IsLifeSign(scoped in Segment seg) => !IsProtected || seg.Ack > _snd.Una || seg.End > _rcv.Nxt || !_crypt!.IsDraft;
@@ -255,6 +408,6 @@ internal sealed partial class TcpEndpoint
         }
 
         crypt.Protection = null;
-        return new TimeWaitCrypt(protection, crypt.Layer.Kinds, SendOffset(crypt, _snd.Nxt), ReceiveOffset(crypt, _rcv.Nxt), 0);
+        return new TimeWaitCrypt(protection, _rekeying, crypt.Layer.Kinds, SendOffset(crypt, _snd.Nxt), ReceiveOffset(crypt, _rcv.Nxt));
     }
 }

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Tcpcrypt.Tcp.Tests.TwoStacks;
 using Tcpcrypt.Testing;
 
@@ -52,6 +53,51 @@ public sealed class HandshakeTests
 
         pair.Transfer(opener, listener, 300_000);
         pair.Finish(client, server, opener, listener);
+    }
+
+    [TestCase(0.0)]
+    [TestCase(0.05)]
+    [TestCase(0.2)]
+    [Spec("TD-91"), Spec("TD-93"), Spec("TD-95"), Spec("TD-96")]
+    public void Keys_are_replaced_from_both_sides_while_data_flows(double loss)
+    {
+        Pair pair = new(new LinkDirection { Delay = TimeSpan.FromMilliseconds(10), Loss = loss }, client: On(), server: On());
+        (SteppedSocket client, SteppedSocket server) = pair.Connect();
+        for (int round = 1; round <= 5; round++)
+        {
+            Assert.That(client.Rekey(), Is.True);
+            Assert.That(round == 2 ? server.Rekey() : true, Is.True);
+            pair.Link.RunUntil(pair.Link.NowNs + 70_000_000_000L);
+            Exchange(pair, client, server, 20_000);
+        }
+
+        Assert.That(client.Tcpcrypt!.RekeyCount, Is.GreaterThanOrEqualTo(5));
+        Assert.That(server.Tcpcrypt!.RekeyCount, Is.EqualTo(client.Tcpcrypt!.RekeyCount));
+        pair.Transfer(client, server, 100_000);
+        pair.Finish(client, server);
+    }
+
+    private static void Exchange(Pair pair, SteppedSocket from, SteppedSocket to, int octets)
+    {
+        byte[] sent = new byte[octets];
+        new Random(octets).NextBytes(sent);
+        byte[] received = new byte[octets];
+        Assert.That(from.Send(sent, out int taken), Is.EqualTo(SocketError.Success));
+        Assert.That(taken, Is.EqualTo(octets));
+        int count = 0;
+        bool isDone = pair.Link.Run(
+            () =>
+            {
+                while (count < octets && to.Receive(received.AsSpan(count), out int got) == SocketError.Success)
+                {
+                    count += got;
+                }
+
+                return count == octets;
+            },
+            maxSteps: 1_000_000);
+        Assert.That(isDone, Is.True, $"{count} octets");
+        Assert.That(received, Is.EqualTo(sent));
     }
 
     internal static Action<SteppedStackOptions> On(Action<TcpcryptOptions>? configure = null) => options =>

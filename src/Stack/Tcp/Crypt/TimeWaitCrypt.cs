@@ -5,7 +5,7 @@ using Tcpcrypt.Wire;
 namespace Tcpcrypt.Tcp.Crypt;
 
 /// <summary>What TIME-WAIT keeps of an encrypted connection: the keys, since the repeated FIN and the ACK that answers it are under MAC ([TD-81]).</summary>
-internal sealed class TimeWaitCrypt(SegmentProtection protection, CryptOptionKinds kinds, ulong sendOffset, ulong receiveOffset, long generation) : IDisposable
+internal sealed class TimeWaitCrypt(SegmentProtection protection, SegmentRekeying? rekeying, CryptOptionKinds kinds, ulong sendOffset, ulong receiveOffset) : IDisposable
 {
     /// <summary>True when the segment has a valid MAC. Anything else has no effect.</summary>
     public bool IsAuthentic(TimeWaitRecord record, scoped in Segment seg)
@@ -18,7 +18,17 @@ internal sealed class TimeWaitCrypt(SegmentProtection protection, CryptOptionKin
 
         ulong sequence = unchecked(receiveOffset + (ulong)(long)(seg.Seq - record.RcvNxt));
         ulong acknowledgment = seg.IsAck ? unchecked(sendOffset + (ulong)(long)(seg.Ack - record.SndNxt)) : 0;
-        return protection.TryOpen(seg.Octets, TcpHeader.MinLength + options.TagOffset, sequence, acknowledgment, generation);
+        int tagOffset = TcpHeader.MinLength + options.TagOffset;
+        long first = 0;
+        long second = 0;
+        byte? label = options.Has(Suboptions.Rekey | Suboptions.RekeyStream) ? options.KeyLsb : null;
+        if (rekeying is not null && !rekeying.TryGetCandidates(label, out first, out second))
+        {
+            return false;
+        }
+
+        return protection.TryOpen(seg.Octets, tagOffset, sequence, acknowledgment, first)
+            || (second != first && protection.TryOpen(seg.Octets, tagOffset, sequence, acknowledgment, second));
     }
 
     public void Acknowledge(TcpInstant now, TcpLayer tcp, TimeWaitRecord record)
@@ -37,6 +47,12 @@ internal sealed class TimeWaitCrypt(SegmentProtection protection, CryptOptionKin
 
         int tagOffset = TcpHeader.MinLength + options.Length + 2;
         options.Option(kinds.Mac, stackalloc byte[16]);
+        if (rekeying is { IsLabelling: true })
+        {
+            // The peer may not know the generation yet ([TD-93]).
+            options.Option(kinds.Crypt, [Opcode.Rekey, unchecked((byte)rekeying.Transmit)]);
+        }
+
         options.Pad();
         SegmentWriter.Write(
             slot,
@@ -52,7 +68,7 @@ internal sealed class TimeWaitCrypt(SegmentProtection protection, CryptOptionKin
                 Options = options.Written,
             },
             0);
-        protection.Seal(slot.Packet[Ipv4Header.MinLength..], tagOffset, sendOffset, receiveOffset, generation);
+        protection.Seal(slot.Packet[Ipv4Header.MinLength..], tagOffset, sendOffset, receiveOffset, rekeying?.Transmit ?? 0);
         tcp.Core.Counters.TcpOutSegs++;
         tcp.Core.Send(slot);
     }
