@@ -19,7 +19,7 @@ internal abstract class CryptoProvider
     /// <summary>Own AES-NI kernels and libcrypto; null where the probe or the self test failed.</summary>
     public static CryptoProvider? Native => NativeCryptoProvider.Instance;
 
-    /// <summary>System.Security.Cryptography, and BouncyCastle for what it lacks.</summary>
+    /// <summary>System.Security.Cryptography.</summary>
     public static CryptoProvider Portable { get; } = new PortableCryptoProvider();
 
     /// <summary>For people: which provider, which library and version.</summary>
