@@ -47,32 +47,43 @@ internal static unsafe partial class LibCrypto
     /// <summary>True when the functions on hash states are there (SHA1_*, SHA256_*); else there is only EVP.</summary>
     public static bool HasHashStates { get; private set; }
 
-    /// <summary>Finds the library, its version and every entry point.</summary>
+    /// <summary>Finds the library and puts it behind the logical name. Once for a process: an assembly has one resolver.</summary>
     /// <param name="reason">Why not, for people.</param>
     public static bool TryLoad([NotNullWhen(false)] out string? reason)
     {
-        reason = "no libcrypto.so.3 could be loaded";
-        foreach (string fileName in s_fileNames)
+        if (!TryFind(s_fileNames, out nint library, out reason))
         {
-            if (!NativeLibrary.TryLoad(fileName, out nint handle))
-            {
-                continue;
-            }
-
-            if (MissingFrom(fileName, handle) is { } missing)
-            {
-                reason = missing;
-                NativeLibrary.Free(handle);
-                continue;
-            }
-
-            s_handle = handle;
-            HasHashStates = Array.TrueForAll(s_hashEntryPoints, name => NativeLibrary.TryGetExport(handle, name, out _));
-            NativeLibrary.SetDllImportResolver(typeof(LibCrypto).Assembly, static (name, _, _) => name == Library ? s_handle : 0);
-            reason = null;
-            return true;
+            return false;
         }
 
+        s_handle = library;
+        HasHashStates = Array.TrueForAll(s_hashEntryPoints, name => NativeLibrary.TryGetExport(library, name, out _));
+        NativeLibrary.SetDllImportResolver(typeof(LibCrypto).Assembly, static (name, _, _) => name == Library ? s_handle : 0);
+        return true;
+    }
+
+    /// <summary>The first of some files that is a library of the right version with every entry point.</summary>
+    internal static bool TryFind(ReadOnlySpan<string> fileNames, out nint library, [NotNullWhen(false)] out string? reason)
+    {
+        reason = $"there is no {fileNames[0]}";
+        foreach (string fileName in fileNames)
+        {
+            if (!NativeLibrary.TryLoad(fileName, out library))
+            {
+                continue;
+            }
+
+            if (MissingFrom(fileName, library) is not { } missing)
+            {
+                reason = null;
+                return true;
+            }
+
+            reason = missing;
+            NativeLibrary.Free(library);
+        }
+
+        library = 0;
         return false;
     }
 

@@ -27,7 +27,7 @@ internal abstract class NativeHandle : SafeHandle
 }
 
 /// <summary>Octets outside of the managed heap, where nothing moves and copies them; aligned to a cache line and zero at first.</summary>
-internal sealed unsafe class SecretMemory : NativeHandle
+internal unsafe class SecretMemory : NativeHandle
 {
     private readonly int _length;
 
@@ -38,14 +38,17 @@ internal sealed unsafe class SecretMemory : NativeHandle
         NativeMemory.Clear((void*)handle, (nuint)length);
     }
 
-    public ReadOnlySpan<byte> Octets => new((void*)Pointer, _length);
+    public Span<byte> Octets => new((void*)Pointer, _length);
 
     protected override bool ReleaseHandle()
     {
         NativeMemory.Clear((void*)handle, (nuint)_length);
-        NativeMemory.AlignedFree((void*)handle);
+        Free();
         return true;
     }
+
+    /// <summary>Called with nothing but zeros left in it.</summary>
+    protected virtual void Free() => NativeMemory.AlignedFree((void*)handle);
 }
 
 /// <summary>A BIGNUM.</summary>

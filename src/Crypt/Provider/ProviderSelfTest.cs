@@ -4,7 +4,7 @@ using System.Security.Cryptography;
 
 namespace Tcpcrypt.Crypt;
 
-/// <summary>Known answers for a provider that depends on a library found at run time, in about 2 ms: a wrong result here is a reason not to use it, not an error.</summary>
+/// <summary>Known answers for a provider that depends on a library found at run time, in 1.4 ms (some 40 with compilation, once for a process): a wrong result here is a reason not to use it, not an error.</summary>
 internal static class ProviderSelfTest
 {
     /// <summary>The name of the first primitive that gives a wrong answer, or null.</summary>

@@ -48,3 +48,10 @@ internal static class PrimitiveVectors
     public static ulong Number(this JsonElement entry, string name) =>
         entry.GetProperty(name) is { ValueKind: JsonValueKind.String } text ? ulong.Parse(text.GetString()!, CultureInfo.InvariantCulture) : entry.GetProperty(name).GetUInt64();
 }
+
+/// <summary>The handshakes of the captured connections.</summary>
+internal static class ConnectionVectors
+{
+    public static JsonElement KeyExchange(string dialect, string name) =>
+        JsonDocument.Parse(File.ReadAllBytes(Path.Combine(TestContext.CurrentContext.TestDirectory, "Vectors", dialect, name + ".json"))).RootElement.GetProperty("key_exchange");
+}
