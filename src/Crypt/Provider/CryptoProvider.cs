@@ -17,7 +17,7 @@ internal abstract class CryptoProvider
     public static CryptoProvider Default => s_default.Value;
 
     /// <summary>Own AES-NI kernels and libcrypto; null where the probe or the self test failed.</summary>
-    public static CryptoProvider? Native => null;
+    public static CryptoProvider? Native => NativeCryptoProvider.Instance;
 
     /// <summary>System.Security.Cryptography, and BouncyCastle for what it lacks.</summary>
     public static CryptoProvider Portable { get; } = new PortableCryptoProvider();
@@ -38,7 +38,7 @@ internal abstract class CryptoProvider
     internal static CryptoProvider Select(object? setting) => setting switch
     {
         null => Native ?? Portable,
-        "Native" => Native ?? throw new PlatformNotSupportedException($"{Setting} is Native"),
+        "Native" => Native ?? throw new PlatformNotSupportedException($"{Setting} is Native, but {NativeCryptoProvider.Unavailable}."),
         "Portable" => Portable,
         _ => throw new InvalidOperationException($"{Setting} is \"{setting}\"; it can be \"Native\" or \"Portable\"."),
     };

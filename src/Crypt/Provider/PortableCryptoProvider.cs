@@ -54,7 +54,7 @@ internal sealed class PortableCryptoProvider : CryptoProvider
         return true;
     }
 
-    private readonly struct Digest : IOaepDigest
+    internal readonly struct Digest : IOaepDigest
     {
         [SuppressMessage("Security", "CA5350", Justification = "SHA-1 inside of OAEP is what dialect Reference speaks")]
         public void Hash(OaepHash hash, ReadOnlySpan<byte> data, Span<byte> destination)
