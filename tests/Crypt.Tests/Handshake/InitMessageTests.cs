@@ -345,6 +345,6 @@ internal sealed class InitMessageTests
                 bool isInit2 = InitMessage.IsWellFormed2(isDraft ? Draft : Reference, message);
                 return length1 <= InitMessage.MaxLength && length2 <= InitMessage.MaxLength && (!isInit1 || length1 == message.Length) && (!isInit2 || length2 == message.Length);
             },
-            iter: 50_000);
+            iter: 15_000);
     }
 }
