@@ -24,7 +24,7 @@ internal sealed class VectorKeyScheduleTests(string name)
         JsonElement derived = vector.Derived!.Value;
         using TcpcryptSession session = vector.Session(_provider, TcpcryptRole.C);
         Assert.That(session.SessionId.ToArray(), Is.EqualTo(derived.Hex("sid")));
-        using (TcpcryptSession next = session.Next(vector.OwnApplicationBits))
+        using (TcpcryptSession next = session.Next(openedHere: false, vector.OwnApplicationBits))
         {
             Assert.That(next.Secret.ToArray(), Is.EqualTo(derived.Hex("nk")));
         }
@@ -53,7 +53,7 @@ internal sealed class VectorKeyScheduleTests(string name)
             return;
         }
 
-        using TcpcryptSession session = former.Session(_provider, TcpcryptRole.C).Next(former.OwnApplicationBits);
+        using TcpcryptSession session = former.Session(_provider, TcpcryptRole.C).Next(openedHere: false, former.OwnApplicationBits);
         Assert.That(session.Secret.ToArray(), Is.EqualTo(vector.Derived!.Value.Hex("ss")));
         Assert.That(session.Agreement.ApplicationBits, Is.EqualTo(vector.ApplicationBits), "mk uses the bits of the connection before");
     }
@@ -69,7 +69,7 @@ internal sealed class VectorKeyScheduleTests(string name)
             return;
         }
 
-        using TcpcryptSession next = vector.Session(_provider, TcpcryptRole.S).Next(vector.OwnApplicationBits);
+        using TcpcryptSession next = vector.Session(_provider, TcpcryptRole.S).Next(openedHere: false, vector.OwnApplicationBits);
         using MasterKeyChain chain = new(_provider, WireDialect.Reference, next.Agreement.ApplicationBits, next.Secret);
         Assert.That(next.SessionId.ToArray(), Is.EqualTo(expected.Hex("sid")));
         Assert.That(chain.Get(0).ToArray(), Is.EqualTo(expected.Hex("mk")));
