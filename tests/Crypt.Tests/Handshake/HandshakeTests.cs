@@ -76,6 +76,28 @@ internal sealed class HandshakeTests(string name)
         Assert.That(InitMessage.IsWellFormed2(dialect, server.Init2.Span), Is.True);
     }
 
+    [TestCaseSource(nameof(Combinations))]
+    [Spec("TD-65")]
+    public void A_peer_on_another_provider_gets_the_same_session(TcpcryptDialect dialect, TcpcryptKeyExchange keyExchange, TcpcryptCipher cipher, int rsaBits)
+    {
+        RsaKeyPair? rsaKey = keyExchange == TcpcryptKeyExchange.OaepRsa ? rsaBits == 2048 ? _rsa2048 : _rsa4096 : null;
+        byte[] pkConf = PkConf(dialect, keyExchange);
+        CryptoProvider other = Providers.Get(Providers.All.First(another => another != name));
+        using ClientHandshake client = new(_provider, dialect, pkConf, keyExchange, [cipher], new SeededKeys(_provider, 1), rsaKey);
+        ServerHandshake.TryAccept(other, pkConf, client.Init1.Span, [cipher], out ServerHandshake? server);
+        server!.Respond(new SeededKeys(other, 2), 0, out TcpcryptSession? atS);
+        client.Complete(server.Init2.Span, 0, out TcpcryptSession? atC);
+        Assert.That(atC!.SessionId.ToArray(), Is.EqualTo(atS!.SessionId.ToArray()));
+
+        using SegmentProtection protectionAtC = new(atC, 1, 2);
+        using SegmentProtection protectionAtS = new(atS, 2, 1);
+        byte[] plain = Protection.TestSegment.Build("MAC0101", 500);
+        byte[] segment = [.. plain];
+        protectionAtC.Seal(segment, 22, 1, 1, 0);
+        Assert.That(protectionAtS.TryOpen(segment, 22, 1, 1, 0), Is.True);
+        Assert.That(segment[40..], Is.EqualTo(plain[40..]));
+    }
+
     [TestCase(TcpcryptDialect.Draft, new[] { Hmac, Cmac }, new[] { Cmac, Hmac }, Cmac, TestName = "Draft: S's preference")]
     [TestCase(TcpcryptDialect.Draft, new[] { Cmac, Hmac }, new[] { Hmac }, Hmac, TestName = "Draft: the only one of S")]
     [TestCase(TcpcryptDialect.Draft, new[] { (TcpcryptCipher)0x200, Cmac }, new[] { (TcpcryptCipher)0x200, Cmac }, Cmac, TestName = "Draft: unknown ones are passed over")]
