@@ -1,3 +1,4 @@
+using System.Reflection;
 using CsCheck;
 using NUnit.Framework;
 using Tcpcrypt.Crypt;
@@ -289,6 +290,33 @@ internal sealed class SegmentProtectionTests(string name)
         Assert.That(() => atS.Seal(TestSegment.Build("MAC0101", 0), 22, 1, 1, 0), Throws.Nothing, "the other direction has its own keys");
         atC.ForgetSend(2);
         Assert.That(() => atC.Seal(TestSegment.Build("MAC0101", 0), 22, 1, 1, 1), Throws.InstanceOf<ArgumentOutOfRangeException>());
+    }
+
+    [Test]
+    [Spec("TD-73")]
+    public void A_master_key_goes_when_its_successor_is_there_and_both_directions_have_their_keys()
+    {
+        using SegmentProtection atC = Create(TcpcryptRole.C);
+        using SegmentProtection atS = Create(TcpcryptRole.S);
+        MasterKeyChain chain = (MasterKeyChain)typeof(SegmentProtection).GetField("_chain", BindingFlags.Instance | BindingFlags.NonPublic)!.GetValue(atS)!;
+        atS.Seal(TestSegment.Build("MAC0101", 0), 22, 1, 1, 1);
+        Assert.That(chain.First, Is.EqualTo(1), "both directions had keys of 0 from the start");
+        atS.Seal(TestSegment.Build("MAC0101", 0), 22, 1, 1, 2);
+        Assert.That(chain.First, Is.EqualTo(1), "the peer may still send under 1");
+
+        byte[] segment = TestSegment.Build("MAC0101", 0);
+        Assert.That(atS.TryOpen([.. segment], 22, 1, 1, 1), Is.False);
+        Assert.That(chain.First, Is.EqualTo(1), "a forgery settles nothing");
+        atC.Seal(segment, 22, 1, 1, 1);
+        Assert.That(atS.TryOpen(segment, 22, 1, 1, 1), Is.True);
+        Assert.That((chain.First, chain.Last), Is.EqualTo((2, 2)));
+
+        atS.Seal(TestSegment.Build("MAC0101", 0), 22, 1, 1, 5);
+        Assert.That((chain.First, chain.Last), Is.EqualTo((2, 5)));
+        atS.ForgetReceive(5);
+        Assert.That(chain.First, Is.EqualTo(3), "nothing was sent under 3 yet");
+        atS.ForgetSend(5);
+        Assert.That(chain.First, Is.EqualTo(5));
     }
 
     [Test]
