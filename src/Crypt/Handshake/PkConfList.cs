@@ -10,9 +10,6 @@ internal static class PkConfList
 
     private const int Marker = 0x00f004;
 
-    /// <summary>Entries with this bit are of a longer form that is still to be invented: not ours to read ([TD-5]).</summary>
-    private const int Reserved = 0x800000;
-
     /// <summary>Writes the key exchanges in order, and the dialect marker 00f004 last; returns the length.</summary>
     public static int Write(ReadOnlySpan<TcpcryptKeyExchange> keyExchanges, bool withMarker, Span<byte> destination)
     {
@@ -32,7 +29,7 @@ internal static class PkConfList
         return length;
     }
 
-    /// <summary>C's choice: the first entry that C supports ([TD-56]), and the dialect ([TD-133]).</summary>
+    /// <summary>C's choice: the first entry that C supports ([TD-56]), and the dialect ([TD-133]). No known entry has the reserved top bit ([TD-5]), so those are passed over like all unknown ones.</summary>
     public static HandshakeError Choose(ReadOnlySpan<byte> list, ReadOnlySpan<TcpcryptKeyExchange> supported, TcpcryptDialect unknownPeer, out TcpcryptKeyExchange keyExchange, out TcpcryptDialect dialect)
     {
         keyExchange = TcpcryptKeyExchange.None;
@@ -49,7 +46,7 @@ internal static class PkConfList
             {
                 dialect = TcpcryptDialect.Draft;
             }
-            else if (keyExchange == TcpcryptKeyExchange.None && (entry & Reserved) == 0 && Algorithms.IsKnown((TcpcryptKeyExchange)entry) && supported.Contains((TcpcryptKeyExchange)entry))
+            else if (keyExchange == TcpcryptKeyExchange.None && Algorithms.IsKnown((TcpcryptKeyExchange)entry) && supported.Contains((TcpcryptKeyExchange)entry))
             {
                 keyExchange = (TcpcryptKeyExchange)entry;
             }

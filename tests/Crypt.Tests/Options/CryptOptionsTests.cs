@@ -198,6 +198,18 @@ internal sealed class CryptOptionsTests
         Assert.That(parsed.TagOffset, Is.EqualTo(tagOffset));
     }
 
+    [TestCase("450304" + Mac + "0901")]
+    [TestCase("450304" + Mac + "0909")]
+    [TestCase("450304" + Mac + "09")]
+    [Spec("TD-10")]
+    public void An_illegal_length_of_another_option_ends_the_list_and_what_came_before_stands(string options)
+    {
+        CryptOptions parsed = Parse(Convert.FromHexString(options));
+        Assert.That(parsed.Present, Is.EqualTo(Suboptions.Decline));
+        Assert.That(parsed.TagOffset, Is.EqualTo(5));
+        Assert.That(Parse(Convert.FromHexString("0901" + Mac)).HasMac, Is.False);
+    }
+
     [TestCase("4502")]
     [TestCase("0101")]
     [TestCase("")]

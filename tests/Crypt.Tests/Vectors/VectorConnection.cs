@@ -28,6 +28,12 @@ internal sealed class VectorConnection
     /// <summary>Those with INIT1 and INIT2 and the private keys.</summary>
     public static IEnumerable<string> Full => Encrypted.Where(static name => Load(name).KeyExchange is not null);
 
+    /// <summary>Those that go on with the session of another.</summary>
+    public static IEnumerable<string> Resumed => Encrypted.Where(static name => Load(name).ResumedFrom is not null);
+
+    /// <summary>Those with a record of what both ends kept for the next connection.</summary>
+    public static IEnumerable<string> WithSuccessor => Encrypted.Where(static name => Load(name).Derived!.Value.TryGetProperty("next", out _));
+
     private static IEnumerable<string> AllNames =>
         Directory.EnumerateFiles(s_folder, "*.json", SearchOption.AllDirectories)
             .Select(static file => Path.GetFileName(Path.GetDirectoryName(file)) + "/" + Path.GetFileNameWithoutExtension(file))
