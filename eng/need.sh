@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # need.sh PROGRAM...: installs the Debian packages of the programs that are missing, as root or by sudo, quietly.
+# A Python package is asked for as python3-NAME, and is there when python3 can import NAME.
 # Never fails: what cannot be installed is named, and whoever needs it skips.
 declare -A package=(
     [tcpdump]=tcpdump [tshark]=tshark [iperf3]=iperf3 [nmap]=nmap [curl]=curl [ip]=iproute2 [ping]=iputils-ping [ps]=procps [sysctl]=procps
@@ -7,9 +8,15 @@ declare -A package=(
     [ethtool]=ethtool [iptables]=iptables [tc]=iproute2
 )
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+is_there() {
+    case $1 in
+        python3-*) /usr/bin/python3 -c "import ${1#python3-}" 2>/dev/null || python3 -c "import ${1#python3-}" 2>/dev/null ;;
+        *) command -v "$1" >/dev/null ;;
+    esac
+}
 missing=() packages=()
 for program in "$@"; do
-    if ! command -v "$program" >/dev/null; then
+    if ! is_there "$program"; then
         missing+=("$program")
         packages+=("${package[$program]:-$program}")
     fi

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Brings the PublicAPI.Unshipped.txt files up to date with the code: what an API change adds or removes shows as a diff.
 cd "$(dirname "$0")/.." || exit 1
-for project in Crypt Stack Tun Testing; do
+for project in ${*:-Crypt Stack Tun Testing}; do
     file=src/$project/PublicAPI.Unshipped.txt
     echo '#nullable enable' >"$file"
     # Analyzers run only when the compiler does.

@@ -18,7 +18,7 @@ finish() { # PASSED FAILED SKIPPED
 }
 
 eng/sdk.sh || finish 0 1 0
-eng/need.sh ip ping curl tcpdump tshark iperf3 nmap ps sysctl ssh sshd python3
+eng/need.sh ip ping curl tcpdump tshark iperf3 nmap ps sysctl ssh sshd python3 python3-cryptography iptables
 rm -rf "$results"
 mkdir -p "$results"
 started=$SECONDS

@@ -33,8 +33,4 @@ internal static class KeySchedule
         output[..destination.Length].CopyTo(destination);
         CryptographicOperations.ZeroMemory(output);
     }
-
-    /// <summary>mk[j] from mk[j-1], or mk[0] from ss. Reference mixes the application bits in, Draft does not.</summary>
-    public static void NextMasterKey(CryptoProvider provider, TcpcryptDialect dialect, byte applicationBits, ReadOnlySpan<byte> secret, Span<byte> masterKey) =>
-        Expand(provider, secret, dialect == TcpcryptDialect.Reference ? [Rekey, applicationBits] : [Rekey], masterKey);
 }

@@ -214,7 +214,7 @@ internal sealed record SessionAgreement
     /// <summary>Of C's public key, in bits.</summary>
     public required int PublicKeySize { get; init; }
 
-    /// <summary>Reference spec 5: bit 0 C's application bit, bit 1 S's, of the connection before a resumed one. 0 in dialect Draft.</summary>
+    /// <summary>Reference spec 5: bit 0 C's application bit, bit 1 S's; of the first connection its own, of a resumed one those of the connection before it. 0 in dialect Draft.</summary>
     public byte ApplicationBits { get; init; }
 
     /// <summary>This host opened the connection before. Matters to dialect Reference only (reference spec 8).</summary>

@@ -17,6 +17,7 @@ internal abstract class SocketCore(SteppedStack stack)
     public virtual int Unsent => 0;
     public virtual int Unacknowledged => 0;
     public virtual int? UrgentAhead => null;
+    public virtual TcpcryptStatus? Tcpcrypt => null;
 
     public abstract SocketError Bind(IPEndPoint local);
 

@@ -43,6 +43,9 @@ public sealed class SteppedSocket
     /// <summary>Octets of urgent data that are still ahead of the reader; null without urgent data (RFC 9293 MUST-33).</summary>
     public int? UrgentAhead => _isClosed ? null : _core.UrgentAhead;
 
+    /// <summary>What tcpcrypt has done for the connection; null where the stack has none, and for a socket without a connection.</summary>
+    public TcpcryptStatus? Tcpcrypt => _core.Tcpcrypt;
+
     /// <summary>Binds to a local address and port.</summary>
     /// <param name="local">The address, 0.0.0.0 = all; the port, 0 = a free one.</param>
     /// <returns>Success; InvalidArgument (bound or connected already), AddressNotAvailable (not the stack's), AddressAlreadyInUse, AddressFamilyNotSupported.</returns>

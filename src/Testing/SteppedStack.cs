@@ -31,10 +31,14 @@ public sealed class SteppedStack
     public SteppedStack(SteppedStackOptions options)
     {
         ArgumentNullException.ThrowIfNull(options);
-        StackCoreOptions core = options.ToCore();
         Random = new SeededRandom(options.Seed);
         _nowNs = options.StartNs;
+
+        // A generator of its own: with tcpcrypt or without, the rest of the stack draws the same numbers.
+        Workers = new SteppedWorkers(new SeededRandom(~options.Seed));
+        StackCoreOptions core = options.ToCore(new SteppedTime(this));
         Core = new StackCore(core, Random);
+        Core.Crypt?.Workers = Workers;
         Ports = new PortTable(this);
     }
 
@@ -68,6 +72,8 @@ public sealed class SteppedStack
     internal StackCore Core { get; }
 
     internal SeededRandom Random { get; }
+
+    internal SteppedWorkers Workers { get; }
 
     internal PortTable Ports { get; }
 
@@ -192,6 +198,20 @@ public sealed class SteppedStack
     /// <summary>Does what the host does after each entry into the core: takes what it sends, cut and checksummed, and what it tells.</summary>
     internal void Flush()
     {
+        do
+        {
+            Emit();
+        }
+        while (Workers.TryRun(Now));
+
+        while (Core.TryTakeEvent(out CoreObject source, out CoreEvents events))
+        {
+            source.Owner?.OnCoreEvents(events);
+        }
+    }
+
+    private void Emit()
+    {
         for (int count = 0; TryEmit(); count++)
         {
             if (count == MaxPacketsPerCall)
@@ -217,11 +237,6 @@ public sealed class SteppedStack
 
                 Enqueue(_emit);
             }
-        }
-
-        while (Core.TryTakeEvent(out CoreObject source, out CoreEvents events))
-        {
-            source.Owner?.OnCoreEvents(events);
         }
     }
 

@@ -1,7 +1,12 @@
 using System.Net;
 using Tcpcrypt.Core;
+using Tcpcrypt.Crypt;
+using Tcpcrypt.Tcp.Crypt;
 
 namespace Tcpcrypt.Testing;
+
+// CA2208: the argument that is wrong is the property that the caller has set.
+#pragma warning disable CA2208
 
 /// <summary>What a <see cref="SteppedStack"/> is made of. Copied when the stack is made: later changes have no effect.</summary>
 public sealed class SteppedStackOptions
@@ -39,20 +44,19 @@ public sealed class SteppedStackOptions
     /// <summary>How long an ACK may be delayed; <see cref="TimeSpan.Zero"/> = never; any other value holds from the first segment on. Null = as <see cref="TcpStackOptions.DelayedAck"/> and <see cref="TcpStackOptions.QuickAck"/> say.</summary>
     public TimeSpan? DelayedAck { get; set; }
 
-    /// <summary>tcpcrypt. This version has none, so the only value is false.</summary>
+    /// <summary>The stack speaks tcpcrypt, as <see cref="TcpcryptOptions"/> says; false = plain TCP, and CRYPT options are options that it does not know.</summary>
     public bool Tcpcrypt { get; set; }
 
-    internal StackCoreOptions ToCore()
+    /// <summary>tcpcrypt's settings. Public-key work is done at once; session store and key log are not used.</summary>
+    public TcpcryptOptions TcpcryptOptions { get; set; } = new();
+
+    internal StackCoreOptions ToCore(TimeProvider time)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(Mtu, 68, nameof(Mtu));
         ArgumentOutOfRangeException.ThrowIfGreaterThan(Mtu, 65_535, nameof(Mtu));
         ArgumentOutOfRangeException.ThrowIfNegative(StartNs, nameof(StartNs));
         ArgumentNullException.ThrowIfNull(Tcp, nameof(Tcp));
-        if (Tcpcrypt)
-        {
-            throw new ArgumentException("This version has no tcpcrypt: leave Tcpcrypt false.", nameof(Tcpcrypt));
-        }
-
+        ArgumentNullException.ThrowIfNull(TcpcryptOptions, nameof(TcpcryptOptions));
         TcpStackOptions tcp = Tcp.Copy();
         if (ReceiveWindow is { } window)
         {
@@ -83,6 +87,14 @@ public sealed class SteppedStackOptions
             RespondToEcho = RespondToEcho,
             IcmpPerSecond = IcmpPerSecond,
             MemoryLimit = MemoryLimit,
+            Crypt = Tcpcrypt ? ToCrypt(TcpcryptOptions.Copy(), time) : null,
         };
     }
+
+    private static CryptLayerOptions ToCrypt(TcpcryptOptions options, TimeProvider time) => new()
+    {
+        Settings = CryptSettings.From(options),
+        Kinds = new CryptOptionKinds(options.CryptOptionKind, options.MacOptionKind),
+        Sessions = options.AllowResumption ? new TcpcryptSessionCache(time, options.SessionCacheSize, options.SessionLifetime) : null,
+    };
 }

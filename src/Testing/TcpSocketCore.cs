@@ -72,8 +72,10 @@ internal sealed class TcpSocketCore : SocketCore
 
     private TcpEndpoint? LiveEndpoint => _endpoint is { IsClosed: false } endpoint ? endpoint : null;
 
-    /// <summary>True in SYN-SENT and SYN-RECEIVED.</summary>
-    private bool IsHandshaking => LiveEndpoint is { State: TcpState.SynSent or TcpState.SynReceived };
+    /// <summary>True in SYN-SENT and SYN-RECEIVED, and while tcpcrypt's handshake is under way.</summary>
+    private bool IsHandshaking => _endpoint is { IsHandshaking: true };
+
+    public override TcpcryptStatus? Tcpcrypt => _endpoint?.CryptStatus;
 
     public override SocketError Bind(IPEndPoint local)
     {

@@ -17,9 +17,9 @@ internal abstract class CryptoProvider
     public static CryptoProvider Default => s_default.Value;
 
     /// <summary>Own AES-NI kernels and libcrypto; null where the probe or the self test failed.</summary>
-    public static CryptoProvider? Native => null;
+    public static CryptoProvider? Native => NativeCryptoProvider.Instance;
 
-    /// <summary>System.Security.Cryptography, and BouncyCastle for what it lacks.</summary>
+    /// <summary>System.Security.Cryptography.</summary>
     public static CryptoProvider Portable { get; } = new PortableCryptoProvider();
 
     /// <summary>For people: which provider, which library and version.</summary>
@@ -35,10 +35,13 @@ internal abstract class CryptoProvider
     public abstract MacKey CreateCmac(ReadOnlySpan<byte> key);
 
     /// <summary>What <see cref="Default"/> is under a setting.</summary>
-    internal static CryptoProvider Select(object? setting) => setting switch
+    internal static CryptoProvider Select(object? setting) => Select(setting, Native, NativeCryptoProvider.Unavailable);
+
+    /// <summary>The same, with what the probe found.</summary>
+    internal static CryptoProvider Select(object? setting, CryptoProvider? native, string? unavailable) => setting switch
     {
-        null => Native ?? Portable,
-        "Native" => Native ?? throw new PlatformNotSupportedException($"{Setting} is Native"),
+        null => native ?? Portable,
+        "Native" => native ?? throw new PlatformNotSupportedException($"{Setting} is Native, but {unavailable}."),
         "Portable" => Portable,
         _ => throw new InvalidOperationException($"{Setting} is \"{setting}\"; it can be \"Native\" or \"Portable\"."),
     };
@@ -77,7 +80,7 @@ internal abstract class CryptoProvider
     /// <param name="message">What is encrypted.</param>
     /// <param name="seed">Random octets, as many as the hash is long.</param>
     /// <param name="destination">As long as the modulus.</param>
-    /// <returns>False when the modulus cannot be one (even, too small for the message).</returns>
+    /// <returns>False when the modulus cannot be one: even, not of 2048 to 4096 bits in steps of 8 ([TD-65], [TD-122]), too small for the message.</returns>
     public abstract bool TryRsaEncrypt(ReadOnlySpan<byte> modulus, OaepHash hash, ReadOnlySpan<byte> message, ReadOnlySpan<byte> seed, Span<byte> destination);
 }
 

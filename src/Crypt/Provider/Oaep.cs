@@ -29,9 +29,9 @@ internal static class Oaep
 
     public static int HashLength(OaepHash hash) => hash == OaepHash.Sha1 ? 20 : 32;
 
-    /// <summary>True for an odd number of 2048 to 4096 bits without leading zeros, with room for the message.</summary>
+    /// <summary>True for an odd number of 2048 to 4096 bits, a multiple of 8, without leading zeros ([TD-65]), with room for the message.</summary>
     public static bool Fits(ReadOnlySpan<byte> modulus, OaepHash hash, int messageLength) =>
-        modulus.Length is >= MinModulusLength and <= MaxModulusLength && modulus[0] != 0 && (modulus[^1] & 1) == 1 && messageLength <= modulus.Length - (2 * HashLength(hash)) - 2;
+        modulus.Length is >= MinModulusLength and <= MaxModulusLength && modulus[0] >= 0x80 && (modulus[^1] & 1) == 1 && messageLength <= modulus.Length - (2 * HashLength(hash)) - 2;
 
     /// <summary>Writes EM, as long as the modulus: 00, masked seed, masked DB.</summary>
     /// <param name="digest">Who computes the hash.</param>

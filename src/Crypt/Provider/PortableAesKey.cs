@@ -93,9 +93,10 @@ internal static class PortableMode
 {
     public static ICryptoTransform CreateEncryptor(Aes aes, CipherMode mode, ReadOnlySpan<byte> key)
     {
+        ArgumentOutOfRangeException.ThrowIfNotEqual(key.Length, 16, nameof(key));
         aes.Mode = mode;
         aes.Padding = PaddingMode.None;
-        byte[] copy = key[..16].ToArray();
+        byte[] copy = key.ToArray();
         byte[] zero = new byte[16];
         ICryptoTransform transform = aes.CreateEncryptor(copy, mode == CipherMode.ECB ? null : zero);
         CryptographicOperations.ZeroMemory(copy);

@@ -1,5 +1,5 @@
+using System.Numerics;
 using System.Security.Cryptography;
-using BigInteger = Org.BouncyCastle.Math.BigInteger;
 
 namespace Tcpcrypt.Crypt;
 
@@ -64,7 +64,7 @@ internal sealed class PortableEcKeyPair : EcKeyPair
     public override void Dispose() => _key.Dispose();
 }
 
-/// <summary>RSA decryption by .NET. What BouncyCastle's numbers leave on the managed heap is not wiped: it has no way to.</summary>
+/// <summary>RSA decryption by .NET. What BigInteger leaves on the managed heap is not wiped: there is no way to.</summary>
 internal sealed class PortableRsaKeyPair : RsaKeyPair
 {
     private readonly RSA _key;
@@ -72,28 +72,33 @@ internal sealed class PortableRsaKeyPair : RsaKeyPair
 
     public PortableRsaKeyPair(BigInteger modulus, BigInteger privateExponent, BigInteger prime1, BigInteger prime2)
     {
-        int length = (modulus.BitLength + 7) / 8;
-        CryptoProvider.CheckRsaBits(modulus.BitLength);
-        BigInteger lower1 = prime1.Subtract(BigInteger.One);
-        BigInteger lower2 = prime2.Subtract(BigInteger.One);
-        BigInteger product = privateExponent.Multiply(BigInteger.Three);
-        if (prime1.CompareTo(BigInteger.One) <= 0 || prime2.CompareTo(BigInteger.One) <= 0 || !prime1.Multiply(prime2).Equals(modulus) ||
-            !product.Mod(lower1).Equals(BigInteger.One) || !product.Mod(lower2).Equals(BigInteger.One))
+        CryptoProvider.CheckRsaBits((int)Math.Min(modulus.GetBitLength(), int.MaxValue));
+        BigInteger lower1 = prime1 - 1;
+        BigInteger lower2 = prime2 - 1;
+        if (lower1 < 1 || lower2 < 1 || prime1 * prime2 != modulus || 3 * privateExponent % lower1 != 1 || 3 * privateExponent % lower2 != 1)
         {
-            throw new CryptographicException("The numbers are no RSA key with exponent 3.");
+            throw NoKey();
         }
 
+        BigInteger inverse = BigInteger.ModPow(prime2, prime1 - 2, prime1);
+        if (inverse * prime2 % prime1 != 1)
+        {
+            throw NoKey();
+        }
+
+        int length = (int)modulus.GetBitLength() / 8;
+        int half = (length + 1) / 2;
         _modulus = Octets(modulus, length);
         RSAParameters parameters = new()
         {
             Modulus = _modulus,
             Exponent = [3],
             D = Octets(privateExponent, length),
-            P = Octets(prime1, (length + 1) / 2),
-            Q = Octets(prime2, (length + 1) / 2),
-            DP = Octets(privateExponent.Mod(lower1), (length + 1) / 2),
-            DQ = Octets(privateExponent.Mod(lower2), (length + 1) / 2),
-            InverseQ = Octets(prime2.ModInverse(prime1), (length + 1) / 2),
+            P = Octets(prime1, half),
+            Q = Octets(prime2, half),
+            DP = Octets(privateExponent % lower1, half),
+            DQ = Octets(privateExponent % lower2, half),
+            InverseQ = Octets(inverse, half),
         };
         try
         {
@@ -101,10 +106,7 @@ internal sealed class PortableRsaKeyPair : RsaKeyPair
         }
         finally
         {
-            foreach (byte[] number in (ReadOnlySpan<byte[]>)[parameters.D, parameters.P, parameters.Q, parameters.DP, parameters.DQ, parameters.InverseQ])
-            {
-                CryptographicOperations.ZeroMemory(number);
-            }
+            Wipe(parameters);
         }
     }
 
@@ -145,21 +147,31 @@ internal sealed class PortableRsaKeyPair : RsaKeyPair
     /// <summary>A number, big-endian, with leading zeros.</summary>
     public static void Write(BigInteger number, Span<byte> destination)
     {
-        int length = number.GetLengthofByteArrayUnsigned();
-        destination[..(destination.Length - length)].Clear();
-        number.ToByteArrayUnsigned(destination[(destination.Length - length)..]);
+        int zeros = destination.Length - number.GetByteCount(isUnsigned: true);
+        destination[..zeros].Clear();
+        number.TryWriteBytes(destination[zeros..], out _, isUnsigned: true, isBigEndian: true);
+    }
+
+    /// <summary>Wipes the private numbers of a key.</summary>
+    public static void Wipe(in RSAParameters parameters)
+    {
+        foreach (byte[]? number in (ReadOnlySpan<byte[]?>)[parameters.D, parameters.P, parameters.Q, parameters.DP, parameters.DQ, parameters.InverseQ])
+        {
+            CryptographicOperations.ZeroMemory(number);
+        }
     }
 
     private static byte[] Octets(BigInteger number, int length)
     {
-        byte[] octets = GC.AllocateUninitializedArray<byte>(length, pinned: true);
-        int needed = number.GetLengthofByteArrayUnsigned();
-        if (needed > length)
+        if (number.GetByteCount(isUnsigned: true) > length)
         {
-            throw new CryptographicException("The RSA key's primes are not of one length.");
+            throw NoKey();
         }
 
+        byte[] octets = GC.AllocateUninitializedArray<byte>(length, pinned: true);
         Write(number, octets);
         return octets;
     }
+
+    private static CryptographicException NoKey() => new("The numbers are no RSA key with exponent 3, or its primes are not of one length.");
 }

@@ -24,6 +24,7 @@ public sealed partial class IpStack
     /// <param name="ct">Cancels the connect: nothing is left of it.</param>
     /// <returns>An established connection.</returns>
     /// <exception cref="SocketException">ConnectionRefused, TimedOut, HostUnreachable, NetworkUnreachable, AddressAlreadyInUse, AddressNotAvailable, NoBufferSpaceAvailable.</exception>
+    /// <exception cref="TcpcryptException">The connection could not be encrypted under <see cref="TcpcryptPolicy.Required"/>, or its handshake broke half-way; under <see cref="TcpcryptPolicy.Opportunistic"/> the next attempts go plain for ten minutes.</exception>
     /// <exception cref="OperationCanceledException">The token fired.</exception>
     /// <exception cref="IOException">The stack's device has died.</exception>
     public ValueTask<TcpConnection> ConnectAsync(IPEndPoint remote, TcpConnectOptions? options = null, CancellationToken ct = default)
@@ -88,7 +89,7 @@ public sealed partial class IpStack
         ct.ThrowIfCancellationRequested();
         ThrowIfStopping();
         Endpoint4? local = options.Local is { } bound ? ToEndpoint(bound, nameof(TcpConnectOptions.Local)) : null;
-        TcpEndpointOptions endpointOptions = options.ToEndpointOptions(Options.Tcp);
+        TcpEndpointOptions endpointOptions = options.ToEndpointOptions(Options, remote.ToIPEndPoint());
         (SocketError error, TcpConnection? connection) = await Host.InvokeAsync((Stack: this, local, remote, endpointOptions), static (state, core, now) =>
         {
             SocketError error = core.Tcp.Connect(now, state.local, state.remote, state.endpointOptions, out TcpEndpoint? endpoint);
@@ -127,6 +128,11 @@ public sealed partial class IpStack
         ObjectDisposedException.ThrowIf(link.IsDisposed, this);
         SocketError reason = connection.Endpoint.Error;
         link.Dispose();
+        if (connection.Tcpcrypt is { IsEncrypted: false } status && (connection.Endpoint.IsCryptFailure || status.Outcome is TcpcryptOutcome.HandshakeTimedOut))
+        {
+            throw StackErrors.CryptFailed(status.Outcome, remote.ToIPEndPoint(), reason);
+        }
+
         throw StackErrors.ConnectFailed(reason == SocketError.Success ? SocketError.ConnectionAborted : reason, remote.ToIPEndPoint());
     }
 
@@ -171,6 +177,11 @@ public sealed partial class IpStack
         catch (SocketException exception)
         {
             activity?.SetStatus(ActivityStatusCode.Error, exception.SocketErrorCode.ToString());
+            throw;
+        }
+        catch (TcpcryptException exception)
+        {
+            activity?.SetStatus(ActivityStatusCode.Error, exception.Outcome.ToString());
             throw;
         }
     }

@@ -6,6 +6,9 @@ namespace Tcpcrypt;
 
 public sealed partial class IpStack
 {
+    /// <summary>Of entries without a control block.</summary>
+    private static readonly TcpcryptStatus s_pending = new() { Outcome = TcpcryptOutcome.Pending };
+
     private readonly Lock _captureLock = new();
     private CaptureHub? _captures;
 
@@ -26,17 +29,17 @@ public sealed partial class IpStack
         List<TcpConnectionInfo> connections = [];
         foreach (TcpEndpoint endpoint in core.Tcp.Endpoints)
         {
-            connections.Add(new(endpoint.Id, endpoint.Tuple.Local.ToIPEndPoint(), endpoint.Tuple.Remote.ToIPEndPoint(), endpoint.State, endpoint.GetInfo(now)));
+            connections.Add(new(endpoint.Id, endpoint.Tuple.Local.ToIPEndPoint(), endpoint.Tuple.Remote.ToIPEndPoint(), endpoint.State, endpoint.GetInfo(now), endpoint.CryptStatus ?? TcpcryptStatus.Disabled));
         }
 
         foreach (FourTuple tuple in core.Tcp.SynReceiveds)
         {
-            connections.Add(new(0, tuple.Local.ToIPEndPoint(), tuple.Remote.ToIPEndPoint(), TcpState.SynReceived, none));
+            connections.Add(new(0, tuple.Local.ToIPEndPoint(), tuple.Remote.ToIPEndPoint(), TcpState.SynReceived, none, s_pending));
         }
 
         foreach (FourTuple tuple in core.Tcp.TimeWaits)
         {
-            connections.Add(new(0, tuple.Local.ToIPEndPoint(), tuple.Remote.ToIPEndPoint(), TcpState.TimeWait, none));
+            connections.Add(new(0, tuple.Local.ToIPEndPoint(), tuple.Remote.ToIPEndPoint(), TcpState.TimeWait, none, s_pending));
         }
 
         return connections;

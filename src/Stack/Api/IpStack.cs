@@ -3,8 +3,10 @@ using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Tcpcrypt.Core;
+using Tcpcrypt.Crypt;
 using Tcpcrypt.Host;
 using Tcpcrypt.Tcp;
+using Tcpcrypt.Tcp.Crypt;
 using TcpListener = Tcpcrypt.Tcp.TcpListener;
 
 namespace Tcpcrypt;
@@ -41,6 +43,7 @@ public sealed partial class IpStack : IAsyncDisposable
                 Tcp = options.Tcp,
                 RespondToEcho = options.RespondToEcho,
                 MemoryLimit = options.MemoryLimit,
+                Crypt = ToCrypt(options.Tcpcrypt, options.TimeProvider),
             },
             new StackHostOptions
             {
@@ -48,6 +51,14 @@ public sealed partial class IpStack : IAsyncDisposable
                 Scheduling = options.Scheduling,
                 Spin = TimeSpan.FromMicroseconds(options.SpinMicroseconds),
                 Logger = Logger,
+                Handshakes = new HandshakePoolOptions
+                {
+                    QueueSize = options.Tcpcrypt.HandshakeQueueSize,
+                    Workers = options.Tcpcrypt.HandshakeWorkers ?? Environment.ProcessorCount,
+                    PreparedKeys = options.Tcpcrypt.PreparedKeys,
+                    PreparedRsaBits = options.Tcpcrypt.PrepareRsaKey ? options.Tcpcrypt.RsaKeySize : 0,
+                    KeyLifetime = options.Tcpcrypt.KeyLifetime,
+                },
             });
         OnCreated();
     }
@@ -106,7 +117,7 @@ public sealed partial class IpStack : IAsyncDisposable
         (SocketError error, TcpConnectionListener? listener) = await Host.InvokeAsync((Stack: this, endpoint, settings), static (state, core, _) =>
         {
             (IpStack stack, Endpoint4 local, TcpListenOptions settings) = state;
-            SocketError error = core.Tcp.Listen(local, TcpEndpointOptions.From(stack.Options.Tcp), settings.Backlog, out TcpListener? listener);
+            SocketError error = core.Tcp.Listen(local, settings.ToEndpointOptions(stack.Options), settings.Backlog, out TcpListener? listener);
             return (error, error == SocketError.Success ? new TcpConnectionListener(stack, listener!, settings.Scheduling ?? stack.Options.Scheduling) : null);
         }).ConfigureAwait(false);
         if (listener is null)
@@ -223,6 +234,14 @@ public sealed partial class IpStack : IAsyncDisposable
             // The patience is over.
         }
     }
+
+    private static CryptLayerOptions ToCrypt(TcpcryptOptions options, TimeProvider time) => new()
+    {
+        Settings = CryptSettings.From(options),
+        Kinds = new CryptOptionKinds(options.CryptOptionKind, options.MacOptionKind),
+        Sessions = options.AllowResumption ? options.SessionStore ?? new TcpcryptSessionCache(time, options.SessionCacheSize, options.SessionLifetime) : null,
+        AreSessionsLocal = options.SessionStore is null,
+    };
 
     /// <summary>For the other parts of this class: the host exists and does not run yet.</summary>
     partial void OnCreated();

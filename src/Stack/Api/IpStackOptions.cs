@@ -20,6 +20,9 @@ public sealed class IpStackOptions
     /// <summary>TCP's settings.</summary>
     public TcpStackOptions Tcp { get; set; } = new();
 
+    /// <summary>tcpcrypt's settings.</summary>
+    public TcpcryptOptions Tcpcrypt { get; set; } = new();
+
     /// <summary>Where continuations run.</summary>
     public ContinuationScheduling Scheduling { get; set; } = ContinuationScheduling.ThreadPool;
 
@@ -53,6 +56,7 @@ public sealed class IpStackOptions
         copy.Addresses = [.. Addresses ?? throw Bad(nameof(Addresses), null, "is needed")];
         copy.Routes = [.. Routes ?? []];
         copy.Tcp = (Tcp ?? throw Bad(nameof(Tcp), null, "is needed")).Copy();
+        copy.Tcpcrypt = (Tcpcrypt ?? throw Bad(nameof(Tcpcrypt), null, "is needed")).Copy();
         copy.Validate();
         return copy;
     }

@@ -24,6 +24,22 @@ internal static class StackErrors
     public static SocketException ConnectFailed(SocketError error, EndPoint remote) =>
         new((int)error, $"Connecting to {remote} failed: {new SocketException((int)error).Message}");
 
+    /// <summary>A connection that is not encrypted and had to be, or whose handshake broke.</summary>
+    public static TcpcryptException CryptFailed(TcpcryptOutcome outcome, EndPoint remote, SocketError error) => new(
+        outcome,
+        outcome switch
+        {
+            TcpcryptOutcome.PeerDidNotOffer => $"{remote} offers no tcpcrypt, or something on the path removed the offer, and the policy is Required.",
+            TcpcryptOutcome.PeerDeclined => $"{remote} declined tcpcrypt, and the policy is Required.",
+            TcpcryptOutcome.NoCommonAlgorithm => $"{remote} and this side have no key exchange or cipher in common, and the policy is Required.",
+            TcpcryptOutcome.AwarenessMismatch => $"One application of the connection with {remote} insists on the other's support of tcpcrypt, and there is none.",
+            TcpcryptOutcome.RoleConflict => $"{remote} and this side want the same role in tcpcrypt's handshake (CMode), and the policy is Required.",
+            TcpcryptOutcome.HandshakeLost => $"{remote} acknowledged tcpcrypt's INIT1 without an answer to it: something on the path removes options. The connection was reset; under Opportunistic the next ones go plain for ten minutes.",
+            TcpcryptOutcome.HandshakeTimedOut => $"{remote} did not answer tcpcrypt's handshake. Under Opportunistic the next connections go plain for ten minutes.",
+            _ => $"tcpcrypt's handshake with {remote} failed and the connection was reset.",
+        },
+        new SocketException((int)error));
+
     /// <summary>A connect that took longer than the caller allows.</summary>
     public static SocketException ConnectTimedOut(EndPoint remote, TimeSpan timeout) =>
         new((int)SocketError.TimedOut, $"Connecting to {remote} failed: no answer within {timeout.TotalSeconds:0.###} s (TcpConnectOptions.Timeout).");

@@ -18,6 +18,18 @@ public sealed class TcpConnectOptions
     /// <summary><see cref="Local"/> may be any address, not only one of the stack's: for forwarders that speak for others (the meaning of Linux's IP_TRANSPARENT).</summary>
     public bool Transparent { get; set; }
 
+    /// <summary>Whether the connection is encrypted; null = as <see cref="TcpcryptOptions.Policy"/> says and <see cref="TcpcryptOptions.PolicySelector"/>.</summary>
+    public TcpcryptPolicy? Policy { get; set; }
+
+    /// <summary>The application-aware bit; null = as <see cref="TcpcryptOptions.ApplicationAware"/> says.</summary>
+    public TcpcryptAwareness? ApplicationAware { get; set; }
+
+    /// <summary>The role in tcpcrypt's handshake; null = as <see cref="TcpcryptOptions.CMode"/> says.</summary>
+    public TcpcryptCMode? CMode { get; set; }
+
+    /// <summary>Resume a session with the peer when there is one (<see cref="TcpcryptOptions.AllowResumption"/>).</summary>
+    public bool AllowResumption { get; set; } = true;
+
     internal TcpConnectOptions Copy()
     {
         TcpConnectOptions copy = (TcpConnectOptions)MemberwiseClone();
@@ -31,13 +43,15 @@ public sealed class TcpConnectOptions
             throw new ArgumentException("TcpConnectOptions.Transparent needs a Local address to use.", nameof(Transparent));
         }
 
+        CryptOverrides.Validate(copy.Policy, copy.ApplicationAware, copy.CMode);
         return copy;
     }
 
     /// <summary>The core's settings for a connection of this stack.</summary>
-    internal TcpEndpointOptions ToEndpointOptions(TcpStackOptions stack)
+    internal TcpEndpointOptions ToEndpointOptions(IpStackOptions stack, IPEndPoint remote)
     {
-        TcpEndpointOptions options = TcpEndpointOptions.From(stack);
+        TcpEndpointOptions options = TcpEndpointOptions.From(stack.Tcp);
+        options.Crypt = CryptOverrides.Apply(stack.Tcpcrypt, Policy ?? stack.Tcpcrypt.PolicySelector?.Invoke(remote), ApplicationAware, CMode, AllowResumption);
         options.Transparent = Transparent;
         return options;
     }

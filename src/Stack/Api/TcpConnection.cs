@@ -131,6 +131,9 @@ public sealed partial class TcpConnection : IDuplexPipe, IAsyncDisposable
     /// <summary>What arrives beside the data: urgent marks, ICMP errors, R1. At most 32 wait, the oldest give way. Collected from the first use of this property on.</summary>
     public ChannelReader<TcpNotice> Notices => _link.Notices;
 
+    /// <summary>What tcpcrypt has done for the connection: whether it is encrypted, why not, and the session ID.</summary>
+    public TcpcryptStatus Tcpcrypt => _link.Host.Query(Endpoint, static (endpoint, _, _) => endpoint.CryptStatus) ?? TcpcryptStatus.Disabled;
+
     /// <summary>The connection's variables now.</summary>
     /// <returns>A copy.</returns>
     public TcpInfo GetInfo() => _link.Host.Query(Endpoint, static (endpoint, _, now) => endpoint.GetInfo(now));

@@ -1,3 +1,5 @@
+using Tcpcrypt.Tcp;
+
 namespace Tcpcrypt;
 
 /// <summary>Settings of a listener. Copied on use.</summary>
@@ -5,6 +7,15 @@ public sealed class TcpListenOptions
 {
     /// <summary>Established connections that may wait to be accepted: 1 to 65,535. When so many wait, the last step of further handshakes is ignored (and repeated by the peer), never refused.</summary>
     public int Backlog { get; set; } = 512;
+
+    /// <summary>Whether accepted connections are encrypted; null = as <see cref="TcpcryptOptions.Policy"/> says.</summary>
+    public TcpcryptPolicy? Policy { get; set; }
+
+    /// <summary>The application-aware bit; null = as <see cref="TcpcryptOptions.ApplicationAware"/> says.</summary>
+    public TcpcryptAwareness? ApplicationAware { get; set; }
+
+    /// <summary>The role in tcpcrypt's handshake; null = as <see cref="TcpcryptOptions.CMode"/> says.</summary>
+    public TcpcryptCMode? CMode { get; set; }
 
     /// <summary>Where continuations of the listener and its connections run; null = as <see cref="IpStackOptions.Scheduling"/> says.</summary>
     public ContinuationScheduling? Scheduling { get; set; }
@@ -22,6 +33,15 @@ public sealed class TcpListenOptions
             throw new ArgumentOutOfRangeException(nameof(Scheduling), scheduling, "TcpListenOptions.Scheduling is no ContinuationScheduling.");
         }
 
+        CryptOverrides.Validate(copy.Policy, copy.ApplicationAware, copy.CMode);
         return copy;
+    }
+
+    /// <summary>The core's settings for a listener of this stack.</summary>
+    internal TcpEndpointOptions ToEndpointOptions(IpStackOptions stack)
+    {
+        TcpEndpointOptions options = TcpEndpointOptions.From(stack.Tcp);
+        options.Crypt = CryptOverrides.Apply(stack.Tcpcrypt, Policy, ApplicationAware, CMode);
+        return options;
     }
 }

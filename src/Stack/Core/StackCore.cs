@@ -33,6 +33,9 @@ internal sealed class StackCoreOptions
 
     /// <summary>The largest super-segment the core builds, in octets of IP packet; at most 65,535.</summary>
     public int MaxSuperSegment { get; init; } = 65_535;
+
+    /// <summary>tcpcrypt; null: this stack has none.</summary>
+    public Tcp.Crypt.CryptLayerOptions? Crypt { get; init; }
 }
 
 /// <summary>
@@ -65,6 +68,7 @@ internal sealed class StackCore
         Icmp = new IcmpLayer(this);
         Udp = new UdpLayer(this);
         Tcp = new TcpLayer(this);
+        Crypt = options.Crypt is { } crypt ? new Tcpcrypt.Tcp.Crypt.CryptLayer(crypt) : null;
     }
 
     public StackCoreOptions Options { get; }
@@ -76,6 +80,9 @@ internal sealed class StackCore
     public IcmpLayer Icmp { get; }
     public UdpLayer Udp { get; }
     public TcpLayer Tcp { get; }
+
+    /// <summary>tcpcrypt's shared part; null where the stack has none.</summary>
+    public Tcpcrypt.Tcp.Crypt.CryptLayer? Crypt { get; }
     public IPacketTap? Tap { get; set; }
 
     /// <summary>When <see cref="OnTimeout"/> must be called next; Never when nothing is pending. In the past when output was interrupted: call <see cref="TryEmit"/> again.</summary>

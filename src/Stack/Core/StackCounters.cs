@@ -72,6 +72,15 @@ internal enum DropReason
     TcpTimeWait,
     TcpMemoryLimit,
 
+    // tcpcrypt
+    CryptNoMac,
+    CryptBadMac,
+    CryptSetup,
+    CryptInitRepeated,
+    CryptResetIgnored,
+    CryptRefused,
+    CryptQueueFull,
+
     // Output and host
     OutputQueueFull,
     DeviceFull,
@@ -130,6 +139,11 @@ internal sealed class StackCounters
     public long TcpOverlapConflicts;
     public long TcpTimeWaits;
     public long TcpPmtuReductions;
+    public long CryptHandshakes;
+    public long CryptResumptions;
+    public long CryptFailures;
+    public long CryptResetsVerified;
+    public long CryptRekeys;
 
     public long this[DropReason reason] => Volatile.Read(ref _drops[(int)reason]);
 

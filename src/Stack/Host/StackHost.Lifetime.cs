@@ -136,6 +136,7 @@ internal sealed partial class StackHost
         try
         {
             _isStopped = true;
+            _handshakes?.Stop();
             CancelCommands();
             batch = TakeBatch();
         }

@@ -18,6 +18,9 @@ internal sealed class StackHostOptions
     public IRandomSource Random { get; init; } = new OsRandomSource();
 
     public required ILogger Logger { get; init; }
+
+    /// <summary>For the public-key work of a core that has tcpcrypt.</summary>
+    public HandshakePoolOptions Handshakes { get; init; } = new();
 }
 
 /// <summary>
@@ -41,6 +44,7 @@ internal sealed partial class StackHost : IAsyncDisposable
     private readonly HostClock _clock;
     private readonly ILogger _logger;
     private readonly Transmitter _transmitter;
+    private readonly HandshakePool? _handshakes;
     private HostBatch _batch = new();
     private HostBatch? _spareBatch = new();
 
@@ -54,6 +58,11 @@ internal sealed partial class StackHost : IAsyncDisposable
         Scheduling = options.Scheduling;
         TimeProvider = options.TimeProvider;
         Core = new StackCore(coreOptions, options.Random);
+        if (Core.Crypt is { } crypt)
+        {
+            _handshakes = new HandshakePool(this, options.Handshakes);
+            crypt.Workers = _handshakes;
+        }
 
         // On one processor the application that the loop would wait for could not run meanwhile: 31 us per exchange became 81.
         _spin = Environment.ProcessorCount > 1 && _clock.IsSystem ? options.Spin : TimeSpan.Zero;
@@ -82,7 +91,14 @@ internal sealed partial class StackHost : IAsyncDisposable
     /// <summary>True on the thread that must not wait for the stack.</summary>
     public bool IsLoopThread => Thread.CurrentThread == _thread;
 
-    public void Start() => _thread.UnsafeStart();
+    public void Start()
+    {
+        _thread.UnsafeStart();
+        _handshakes?.Prepare();
+    }
+
+    /// <summary>Ends the stack because of an error outside of the core that nobody can be told of otherwise.</summary>
+    public void FailWith(Exception exception) => Fail(exception);
 
     /// <summary>
     /// Runs the command under the core's lock as soon as possible (at once on this thread when the lock is free), then emits what it caused. Never call application code inside.

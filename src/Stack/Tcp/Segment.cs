@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -14,6 +15,9 @@ internal readonly ref struct Segment
     public ushort WindowField { get; private init; }
     public ushort UrgentPointer { get; private init; }
     public ReadOnlySpan<byte> Options { get; private init; }
+
+    /// <summary>The whole segment. Writable: a protected one is decrypted in place, which <see cref="Payload"/> sees.</summary>
+    public Span<byte> Octets { get; private init; }
     public ReadOnlySpan<byte> Payload { get; private init; }
     public bool HasTimestamps { get; private init; }
     public uint TsVal { get; private init; }
@@ -38,6 +42,7 @@ internal readonly ref struct Segment
     /// <summary>How many segments this was on the wire.</summary>
     public int Count => GsoSize > 0 ? Math.Max(1, (Payload.Length + GsoSize - 1) / GsoSize) : 1;
 
+    /// <summary>Reads a segment in memory that is the core's for as long as it is processed.</summary>
     public static Segment From(scoped in TcpHeader header, ReadOnlySpan<byte> octets, Ecn ecn, int gsoSize)
     {
         int headerLength = header.HeaderLength;
@@ -51,6 +56,7 @@ internal readonly ref struct Segment
             WindowField = header.Window,
             UrgentPointer = header.UrgentPointer,
             Options = options,
+            Octets = MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(octets), octets.Length),
             Payload = octets[headerLength..],
             HasTimestamps = hasTimestamps,
             TsVal = tsVal,

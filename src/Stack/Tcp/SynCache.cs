@@ -1,4 +1,6 @@
 using Tcpcrypt.Core;
+using Tcpcrypt.Crypt;
+using Tcpcrypt.Tcp.Crypt;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -25,6 +27,9 @@ internal sealed class HalfOpen(SynCache cache) : DeadlineItem
 
     /// <summary>When the SYN,ACK is repeated, or the entry given up.</summary>
     public TcpInstant RepeatAt { get; set; }
+
+    /// <summary>tcpcrypt's part; null where the stack has none.</summary>
+    public Crypt.CryptBlock? Crypt { get; init; }
 
     internal LinkedListNode<HalfOpen>? Node { get; set; }
 
@@ -67,6 +72,11 @@ internal sealed class SynCache(TcpLayer tcp)
         }
 
         HalfOpen half = Create(now, listener, listener.Options, tuple, seg, options, minimumIsn);
+        if (half.Crypt is { } crypt && ActOnCrypt(now, half, crypt, listener, seg) is { } verdict)
+        {
+            return verdict;
+        }
+
         half.Node = _byAge.AddLast(half);
         listener.HalfOpenCount++;
         tcp.Add(half, tuple);
@@ -97,7 +107,60 @@ internal sealed class SynCache(TcpLayer tcp)
             Shift = agreed.WindowScaling ? SynAgreement.ShiftFor(endpointOptions.ReceiveBufferSize) : (byte)0,
             TsRecent = options.TsVal,
             ArrivedAt = now,
+            Crypt = listener is null ? null : AnswerCrypt(endpointOptions, seg.Options, agreed),
         };
+    }
+
+    /// <summary>tcpcrypt's answer to a SYN; null where the stack has no tcpcrypt.</summary>
+    public CryptBlock? AnswerCrypt(TcpEndpointOptions endpointOptions, ReadOnlySpan<byte> synOptions, SynAgreement agreed)
+    {
+        if (_core.Crypt is not { } layer)
+        {
+            return null;
+        }
+
+        CryptSettings settings = endpointOptions.Crypt ?? layer.Settings;
+        CryptOptions options = CryptOptions.Parse(synOptions, layer.Kinds, isOpeningSyn: true);
+        TcpcryptSession? session = null;
+        if (options.Has(Suboptions.AnyNextK1) && settings is { AllowResumption: true, Policy: not TcpcryptPolicy.Disabled } && layer is { Sessions: { } sessions, AreSessionsLocal: true })
+        {
+            session = sessions.Take(options.SessionIdentifier, settings.ResumableRole);
+        }
+
+        return CryptBlock.ForListener(layer, settings, options, agreed.PeerMss, _core.Options.Mtu - SegmentWriter.PayloadOffset(0), session);
+    }
+
+    /// <summary>What a SYN's CRYPT option asks beyond an entry: RST under policy Required, nothing while the workers are busy, a control block at once for a session that is resumed.</summary>
+    private SegmentVerdict? ActOnCrypt(TcpInstant now, HalfOpen half, CryptBlock crypt, TcpListener listener, scoped in Segment seg)
+    {
+        if (crypt.IsRefused)
+        {
+            tcp.SendResetFor(half.Tuple, seg);
+            return DropReason.CryptRefused;
+        }
+
+        if (crypt.IsSetup && crypt.State != CryptState.NextKSent && crypt.Layer.Workers.IsFull)
+        {
+            return DropReason.CryptQueueFull;
+        }
+
+        if (crypt.State != CryptState.NextKSent)
+        {
+            return null;
+        }
+
+        if (tcp.IsFull)
+        {
+            crypt.Close();
+            return DropReason.TcpMemoryLimit;
+        }
+
+        // [TD-22]: ENCRYPTING from here on. The segment that ends TCP's handshake must have a valid MAC, so it needs a control block.
+        TcpEndpoint endpoint = TcpEndpoint.FromForward(tcp, now, tcp.NextId(), half);
+        tcp.Add(endpoint, half.Tuple);
+        _core.Counters.TcpPassiveOpens++;
+        endpoint.HandOverTo(listener);
+        return SegmentVerdict.Processed;
     }
 
     public SegmentVerdict OnSegment(TcpInstant now, HalfOpen half, scoped in Segment seg)
@@ -116,12 +179,13 @@ internal sealed class SynCache(TcpLayer tcp)
 
         if (half.Agreed.Timestamps && !seg.IsRst)
         {
-            if (!seg.HasTimestamps)
+            // [TD-112]: INIT segments may come without.
+            if (!seg.HasTimestamps && half.Crypt is not { IsSetup: true })
             {
                 return DropReason.TcpMissingTimestamp;
             }
 
-            if (Acceptability.IsTimestampOlder(seg.TsVal, half.TsRecent))
+            if (seg.HasTimestamps && Acceptability.IsTimestampOlder(seg.TsVal, half.TsRecent))
             {
                 SendAck(now, half);
                 return DropReason.TcpPaws;
@@ -130,7 +194,7 @@ internal sealed class SynCache(TcpLayer tcp)
 
         if (!Acceptability.IsAcceptable(seg.Seq, seg.Len, rcvNxt, half.Window))
         {
-            if (!seg.IsRst)
+            if (!seg.IsRst && half.Crypt is not { IsSetup: true })
             {
                 SendAck(now, half);
             }
@@ -184,7 +248,15 @@ internal sealed class SynCache(TcpLayer tcp)
         TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
         tcp.Add(endpoint, half.Tuple);
         _core.Counters.TcpPassiveOpens++;
-        listener.Enqueue(endpoint);
+        if (half.Crypt is not { IsSetup: true })
+        {
+            listener.Enqueue(endpoint);
+        }
+        else
+        {
+            endpoint.HandOverTo(listener);
+        }
+
         return endpoint.OnSegment(now, seg);
     }
 
@@ -249,6 +321,11 @@ internal sealed class SynCache(TcpLayer tcp)
         mss = half.Options.MaximumSegmentSize is int limit ? Math.Clamp(limit, 64, mss) : mss;
         uint tsVal = unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
         tcp.WriteSynOptions(ref options, mss, half.Agreed.Sack, half.Agreed.Timestamps, tsVal, half.TsRecent, half.Agreed.WindowScaling ? half.Shift : null);
+        if (half.Crypt is { } crypt)
+        {
+            TcpEndpoint.WriteSynAckCrypt(ref options, crypt);
+        }
+
         SegmentWriter.Write(
             slot,
             new SegmentFields

@@ -106,6 +106,9 @@ internal readonly record struct SynAgreement
 
     public const int DefaultMss = 536;
 
+    /// <summary>Octets of the timestamps option with its padding (RFC 7323 appendix A).</summary>
+    public const int TimestampsLength = 12;
+
     /// <summary>Combines the peer's options with what we offer.</summary>
     public static SynAgreement From(in SynOptions peer, TcpStackOptions ours) => new()
     {

@@ -118,6 +118,13 @@ internal sealed partial class TcpEndpoint
 
     private void SendBare(TcpInstant now, Seq<Local> seq)
     {
+        if (_crypt is { IsSetup: true } crypt)
+        {
+            // [TD-15]: there is no ACK without CRYPT; our last message says the same.
+            RepeatSetup(now, crypt);
+            return;
+        }
+
         if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is { } slot)
         {
             BuildAck(now, seq, slot);

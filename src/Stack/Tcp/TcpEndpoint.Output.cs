@@ -1,5 +1,6 @@
 using System.Net.NetworkInformation;
 using Tcpcrypt.Core;
+using Tcpcrypt.Tcp.Crypt;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -13,6 +14,9 @@ internal sealed partial class TcpEndpoint
         Acknowledge,
         Data,
         Retransmit,
+
+        /// <summary>INIT1 or INIT2, for the first time or again.</summary>
+        Init,
     }
 
     /// <summary>What to send and why; or what to wait for.</summary>
@@ -65,12 +69,15 @@ internal sealed partial class TcpEndpoint
                 mss = Math.Min(mss, Math.Max(limit, SynAgreement.PeerMssFloor));
             }
 
-            return Math.Max(mss - (_ts.IsOn ? 12 : 0), 8);
+            return Math.Max(mss - FixedOptionsLength, 8);
         }
     }
 
     /// <summary>The size of the segments that the peer sends, for ACK pacing and SWS avoidance.</summary>
     private int ReceiveMss => _rcvMss;
+
+    /// <summary>Octets of the options that every segment carries: timestamps and MAC. With a MAC nothing is spent on alignment inside, so that one SACK block fits beside both ([TD-110]).</summary>
+    private int FixedOptionsLength => IsProtected ? (_ts.IsOn ? 28 : 20) : _ts.IsOn ? SynAgreement.TimestampsLength : 0;
 
     private bool CanSendData => State is TcpState.Established or TcpState.CloseWait or TcpState.FinWait1 or TcpState.Closing or TcpState.LastAck;
 
@@ -111,8 +118,26 @@ internal sealed partial class TcpEndpoint
 
     private SendDecision Decide(TcpInstant now)
     {
+        if (_crypt is { IsPkConfPending: true } or { State: CryptState.Disabled, Farewell: not null })
+        {
+            // What tcpcrypt has to say rides on a bare ACK: no data segment has room set aside for it.
+            return new SendDecision(SendKind.Acknowledge);
+        }
+
         SendDecision decision = DecideData(now);
-        return decision.Kind == SendKind.Nothing && (_ackNow || _dupAckPending) ? decision with { Kind = SendKind.Acknowledge } : decision;
+        if (decision.Kind != SendKind.Nothing || !(_ackNow || _dupAckPending))
+        {
+            return decision;
+        }
+
+        if (IsCryptSetup)
+        {
+            // [TD-15], [TD-63]: INIT1 is acknowledged by INIT2 only, and there is no ACK without CRYPT.
+            _ackNow = _dupAckPending = false;
+            return decision;
+        }
+
+        return decision with { Kind = SendKind.Acknowledge };
     }
 
     private SendDecision DecideData(TcpInstant now)
@@ -120,6 +145,11 @@ internal sealed partial class TcpEndpoint
         if (!CanSendData)
         {
             return default;
+        }
+
+        if (_unackedInit > 0 && !_isInitSent)
+        {
+            return new SendDecision(SendKind.Init);
         }
 
         int mss = SegmentMss;
@@ -142,6 +172,11 @@ internal sealed partial class TcpEndpoint
             long limit = _rexmitNxt == _snd.Una ? Math.Max(window, mss) : window;
             limit = Math.Min(limit, MaxPayload(mss));
             return limit <= 0 ? default : Retransmission(_rexmitNxt, (int)Math.Min(limit, Math.Max(room - (room % mss), mss)));
+        }
+
+        if (IsStreamHeld)
+        {
+            return default;
         }
 
         bool isFinDue = _isFinQueued && !_isFinSent;
@@ -207,7 +242,7 @@ internal sealed partial class TcpEndpoint
     private bool IsCorked => Options.Cork && !_isCorkExpired;
 
     /// <summary>A segment's payload when the options of the moment (SACK blocks) are counted too.</summary>
-    private int SegmentMss => EffectiveMss - (_agreed.Sack && _reassembler is { IsEmpty: false } ? SackOptionLength(SackBlockCount) : 0);
+    private int SegmentMss => Math.Max(EffectiveMss - (IsProtected ? ProtectedOptionsLength : _agreed.Sack && _reassembler is { IsEmpty: false } ? SackOptionLength(SackBlockCount) : 0), 8);
 
     /// <summary>Bounded by the option area, and by tiny segments: eight octets are left for data.</summary>
     private int SackBlockCount => _reassembler is { IsEmpty: false } ? Math.Min(Math.Min(_reassembler.RangeCount, _ts.IsOn ? 3 : 4), Math.Max((EffectiveMss - 12) / 8, 0)) : 0;
@@ -216,6 +251,12 @@ internal sealed partial class TcpEndpoint
 
     private SendDecision Retransmission(Seq<Local> seq, int limit)
     {
+        if (_unackedInit > 0 && seq < HeadSeq)
+        {
+            return new SendDecision(SendKind.Init);
+        }
+
+        limit = (int)Math.Min(limit, GenerationEnd(seq));
         int flight = _snd.Nxt - seq;
         bool finInRange = _isFinSent && !_isFinAcked;
         int data = finInRange ? flight - 1 : flight;
@@ -226,7 +267,8 @@ internal sealed partial class TcpEndpoint
     /// <summary>The most payload that one packet may carry: whole segments up to the super-segment limit; one segment with URG, whose pointer no offload moves on, and where each needs an identification of its own.</summary>
     private int MaxPayload(int mss)
     {
-        if (_snd.HasUrgent || _mayFragment)
+        // A MAC covers one segment ([TD-116]).
+        if (_snd.HasUrgent || _mayFragment || IsProtected)
         {
             return mss;
         }
@@ -247,6 +289,9 @@ internal sealed partial class TcpEndpoint
                 return true;
             case SendKind.Retransmit:
                 EmitRetransmission(now, decision, into);
+                return true;
+            case SendKind.Init:
+                EmitInit(now, into);
                 return true;
             default:
                 if (decision.WaitFor is TcpTimer timer && !_timers.IsSet(timer))
@@ -330,7 +375,7 @@ internal sealed partial class TcpEndpoint
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
-        WriteOptions(now, ref options);
+        int tagOffset = WriteOptions(now, ref options);
         int offset = SegmentWriter.PayloadOffset(options.Length);
         if (decision.Length > 0)
         {
@@ -361,14 +406,18 @@ internal sealed partial class TcpEndpoint
         }
 
         Write(now, into, decision.Seq, flags, options.Written, decision.Length, decision.Length > mss ? mss : 0, urgent);
+        Protect(into, decision.Seq, tagOffset);
     }
 
-    private void BuildAck(TcpInstant now, Seq<Local> seq, PacketSlot into)
+    private void BuildAck(TcpInstant now, Seq<Local> seq, PacketSlot into) => BuildBare(now, seq, TcpFlags.Ack, into);
+
+    private void BuildBare(TcpInstant now, Seq<Local> seq, TcpFlags flags, PacketSlot into)
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
-        WriteOptions(now, ref options);
-        Write(now, into, seq, TcpFlags.Ack, options.Written, 0, 0, 0);
+        int tagOffset = WriteOptions(now, ref options);
+        Write(now, into, seq, flags, options.Written, 0, 0, 0);
+        Protect(into, seq, tagOffset);
     }
 
     private void Write(TcpInstant now, PacketSlot into, Seq<Local> seq, TcpFlags flags, scoped ReadOnlySpan<byte> options, int length, int gsoSize, ushort urgent)
@@ -409,8 +458,14 @@ internal sealed partial class TcpEndpoint
         _timers.Cancel(TcpTimer.DelayedAck);
     }
 
-    private void WriteOptions(TcpInstant now, ref TcpOptionWriter options)
+    /// <summary>Writes the options of the moment; returns where the tag of the MAC option is in the segment, -1 without one.</summary>
+    private int WriteOptions(TcpInstant now, ref TcpOptionWriter options)
     {
+        if (IsProtected)
+        {
+            return WriteProtectedOptions(now, ref options);
+        }
+
         if (_ts.IsOn)
         {
             options.NoOperation();
@@ -421,19 +476,31 @@ internal sealed partial class TcpEndpoint
         int blocks = _agreed.Sack ? SackBlockCount : 0;
         if (blocks > 0)
         {
-            Span<(long Start, long End)> ranges = stackalloc (long, long)[blocks];
-            blocks = _reassembler!.GetSackRanges(ranges);
-            Span<SackBlock> sack = stackalloc SackBlock[blocks];
-            long next = StreamOffset(_rcv.Nxt);
-            for (int i = 0; i < blocks; i++)
-            {
-                sack[i] = new SackBlock(_rcv.Nxt + unchecked((uint)(ranges[i].Start - next)), _rcv.Nxt + unchecked((uint)(ranges[i].End - next)));
-            }
-
             options.NoOperation();
             options.NoOperation();
-            options.Sack(sack);
+            WriteSack(ref options, blocks);
         }
+
+        if (_crypt is { } crypt)
+        {
+            WriteSetupCrypt(ref options, crypt);
+        }
+
+        return -1;
+    }
+
+    private void WriteSack(ref TcpOptionWriter options, int blocks)
+    {
+        Span<(long Start, long End)> ranges = stackalloc (long, long)[blocks];
+        blocks = _reassembler!.GetSackRanges(ranges);
+        Span<SackBlock> sack = stackalloc SackBlock[blocks];
+        long next = StreamOffset(_rcv.Nxt);
+        for (int i = 0; i < blocks; i++)
+        {
+            sack[i] = new SackBlock(_rcv.Nxt + unchecked((uint)(ranges[i].Start - next)), _rcv.Nxt + unchecked((uint)(ranges[i].End - next)));
+        }
+
+        options.Sack(sack);
     }
 
     private uint TsVal(TcpInstant now) => unchecked(now.Milliseconds + _ts.Offset);
@@ -443,7 +510,7 @@ internal sealed partial class TcpEndpoint
     {
         if (!_synPending)
         {
-            if (_ackNow || _dupAckPending)
+            if ((_ackNow || _dupAckPending) && !IsCryptSetup)
             {
                 BuildAck(now, _snd.Nxt, into);
                 return true;
@@ -466,6 +533,7 @@ internal sealed partial class TcpEndpoint
             TsVal(now),
             isReply ? _ts.Recent : 0,
             (isReply ? _agreed.WindowScaling : stack.WindowScaling) ? _rcv.Shift : null);
+        WriteSynCrypt(ref options, isReply);
         _synWindow = (uint)Math.Min(Options.ReceiveBufferSize, 0xFFFF);
         SegmentWriter.Write(
             into,

@@ -1,6 +1,7 @@
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Tcpcrypt.Core;
+using Tcpcrypt.Tcp.Crypt;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -19,7 +20,9 @@ internal sealed partial class TcpEndpoint
     public SegmentVerdict OnSegment(TcpInstant now, scoped in Segment seg)
     {
         _segmentsReceived += seg.Count;
-        SegmentVerdict verdict = State == TcpState.SynSent ? OnSegmentSynSent(now, seg) : OnSegmentSynchronized(now, seg);
+        SegmentVerdict verdict = State == TcpState.SynSent ? OnSegmentSynSent(now, seg)
+            : _crypt is { State: not CryptState.Disabled } crypt ? OnSegmentWithCrypt(now, seg, crypt)
+            : OnSegmentSynchronized(now, seg);
         if (!IsClosed && (_ackNow || _dupAckPending || HasSomethingToSend))
         {
             MarkReady();
@@ -63,6 +66,11 @@ internal sealed partial class TcpEndpoint
         }
 
         SynOptions options = SynOptions.Parse(seg.Options);
+        if (_crypt is { IsSetup: true } && NegotiateSyn(now, seg, options) is { IsDrop: true } verdict)
+        {
+            return verdict;
+        }
+
         _rcv.Irs = seg.Seq;
         _rcv.Nxt = seg.Seq + 1;
         _rcv.Adv = _rcv.Nxt + _synWindow;
@@ -88,15 +96,28 @@ internal sealed partial class TcpEndpoint
             Enter(TcpState.SynReceived);
             _synPending = true;
             _rtt.OnProgress();
+            ResumeOffered(now);
             return SegmentVerdict.Processed;
         }
 
         _snd.Una = seg.Ack;
+        _isSynAcked = true;
         TakeRttSample(now, seg);
         _rtt.OnProgress();
         _timers.Cancel(TcpTimer.Retransmit);
+        if (_crypt is { State: CryptState.NextKSent })
+        {
+            ResumeOffered(now);
+        }
+
         Establish(now);
         _ackNow = true;
+        if (_crypt is { State: not CryptState.Disabled })
+        {
+            // Data on this SYN,ACK would have no MAC.
+            OnSynAckWithCrypt(now);
+            return SegmentVerdict.Processed;
+        }
 
         // Seventh and eighth steps for what rides on the SYN,ACK. Its sequence number counts from behind the SYN.
         ProcessUrgent(seg, seg.Seq + 1);
@@ -111,9 +132,9 @@ internal sealed partial class TcpEndpoint
     }
 
     // RFC 9293 §3.10.7.4: other states. Order matters; each step may drop the segment, and says why.
-    private SegmentVerdict OnSegmentSynchronized(TcpInstant now, scoped in Segment seg)
+    private SegmentVerdict OnSegmentSynchronized(TcpInstant now, scoped in Segment seg, bool isTimestampOptional = false)
     {
-        if (CheckTimestamp(now, seg) is { IsDrop: true } old) { return old; }                    // RFC 7323 §5.3, R1
+        if (!isTimestampOptional && CheckTimestamp(now, seg) is { IsDrop: true } old) { return old; }                    // RFC 7323 §5.3, R1
         if (CheckSequence(now, seg) is { IsDrop: true } unacceptable) { return unacceptable; }   // first
         if (CheckReset(now, seg) is { IsDrop: true } reset) { return reset; }                    // second, RFC 5961 §3.2
         if (CheckSyn(now, seg) is { IsDrop: true } syn) { return syn; }                          // fourth, RFC 5961 §4.2
@@ -267,6 +288,7 @@ internal sealed partial class TcpEndpoint
 
             UpdateWindow(seg);
             _snd.Una = _snd.Iss + 1;
+            _isSynAcked = true;
             TakeRttSample(now, seg);
             _rtt.OnProgress();
             _timers.Cancel(TcpTimer.Retransmit);
@@ -290,8 +312,12 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpAckTooOld;
         }
 
-        _lastReceivedAt = now;
-        _keepAliveProbes = 0;
+        if (IsLifeSign(seg))
+        {
+            _lastReceivedAt = now;
+            _keepAliveProbes = 0;
+        }
+
         bool isWindowSame = unchecked((uint)seg.WindowField << _snd.Shift) == _snd.Wnd;
         if (seg.Ack > _snd.Una)
         {
@@ -321,11 +347,13 @@ internal sealed partial class TcpEndpoint
         uint flightBefore = FlightSize;
         long octets = unchecked((uint)(seg.Ack - _snd.Una));
         bool isFinAcked = _isFinSent && !_isFinAcked && seg.Ack == _snd.Nxt;
-        long dataOctets = isFinAcked ? octets - 1 : octets;
+        int initOctets = (int)Math.Min(octets, _unackedInit);
+        long dataOctets = octets - initOctets - (isFinAcked ? 1 : 0);
 
         TakeRttSample(now, seg);
         SendQueue.Release(SendQueue.Head + dataOctets);
         _snd.Una = seg.Ack;
+        _unackedInit -= initOctets;
         _isFinAcked |= isFinAcked;
         _rexmitNxt = Seq<Local>.Max(_rexmitNxt, _snd.Una);
         if (_snd.HasUrgent && _snd.Una >= _snd.Up)

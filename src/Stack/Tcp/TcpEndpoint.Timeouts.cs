@@ -37,6 +37,9 @@ internal sealed partial class TcpEndpoint
                 case TcpTimer.FinWait2:
                     Finish(SocketError.Success);
                     break;
+                case TcpTimer.Crypt:
+                    OnCryptTimeout(now);
+                    break;
                 default:
                     break;
             }
@@ -58,6 +61,11 @@ internal sealed partial class TcpEndpoint
         if (State is TcpState.SynSent or TcpState.SynReceived)
         {
             OnSynTimeout(now);
+            return;
+        }
+
+        if (OnPkConfTimeout(now))
+        {
             return;
         }
 
@@ -238,7 +246,7 @@ internal sealed partial class TcpEndpoint
         // SHLD-12: SEQ = SND.NXT-1, no data.
         _keepAliveProbes++;
         _core.Counters.TcpKeepAlives++;
-        SendBare(now, _snd.Nxt - 1);
+        SendKeepAlive(now);
         _timers.Set(TcpTimer.KeepAlive, now + Options.KeepAliveInterval);
     }
 }

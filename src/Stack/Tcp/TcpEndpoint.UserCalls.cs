@@ -181,6 +181,18 @@ internal sealed partial class TcpEndpoint
             _core.Counters.TcpEstabResets++;
         }
 
+        if (IsProtected)
+        {
+            // [TD-81]: under MAC, or the peer would not believe it.
+            if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is { } slot)
+            {
+                BuildBare(now, seq, TcpFlags.Rst | TcpFlags.Ack, slot);
+                _core.Send(slot);
+            }
+
+            return;
+        }
+
         _tcp.SendControl(Tuple, seq, _rcv.Nxt, TcpFlags.Rst | TcpFlags.Ack, 0, timestamps: _ts.IsOn ? (0, _ts.Recent) : null, Options.TimeToLive, Options.TypeOfService);
     }
 
@@ -196,5 +208,5 @@ internal sealed partial class TcpEndpoint
         }
     }
 
-    private Seq<Local> SequenceOf(long offset) => (IsSynAcked ? _snd.Una : _snd.Iss + 1) + unchecked((uint)(offset - SendQueue.Head));
+    private Seq<Local> SequenceOf(long offset) => HeadSeq + unchecked((uint)(offset - SendQueue.Head));
 }

@@ -29,6 +29,9 @@ internal sealed partial class TcpEndpoint : CoreObject
     /// <summary>Stream offset of the peer's FIN; -1 while not seen. Fixed by the first acceptable one.</summary>
     private long _finOffset = -1;
 
+    /// <summary>The listener that gets the connection when tcpcrypt's handshake is over.</summary>
+    private TcpListener? _listener;
+
     private bool _isFinQueued;
     private bool _isFinSent;
     private bool _isDetached;
@@ -93,6 +96,9 @@ internal sealed partial class TcpEndpoint : CoreObject
     /// <summary>True when the connection has no TCB any more (CLOSED, or handed to the TIME-WAIT table).</summary>
     public bool IsClosed { get; private set; }
 
+    /// <summary>The handshake, TCP's or tcpcrypt's, is under way.</summary>
+    public bool IsHandshaking => !IsClosed && (State is TcpState.SynSent or TcpState.SynReceived || IsCryptSetup);
+
     /// <summary>True once the connection has been ESTABLISHED.</summary>
     public bool WasEstablished { get; private set; }
 
@@ -109,7 +115,7 @@ internal sealed partial class TcpEndpoint : CoreObject
     public bool IsPassive { get; private set; }
 
     /// <summary>Octets queued that were never sent. Safe from any thread, then approximate.</summary>
-    public long Unsent => Math.Max(0, SendQueue.Tail - OffsetOf(_snd.Nxt));
+    public long Unsent => Math.Max(0, SendQueue.Tail - Math.Max(OffsetOf(_snd.Nxt), SendQueue.Head));
 
     /// <summary>Octets of urgent data not yet read: how far the urgent mark is ahead of the application (RFC 9293 MUST-33); null without urgent data.</summary>
     public int? UrgentOctetsAhead => _rcv.UrgentOffset > ReceiveQueue.Head ? (int)Math.Min(_rcv.UrgentOffset - ReceiveQueue.Head, int.MaxValue) : null;
@@ -141,13 +147,16 @@ internal sealed partial class TcpEndpoint : CoreObject
     /// <summary>FlightSize (RFC 5681 §2): sent and not acknowledged, in octets of sequence space.</summary>
     private uint FlightSize => unchecked(_snd.Nxt.Value - _snd.Una.Value);
 
-    private bool IsSynAcked => _snd.Una != _snd.Iss;
+    /// <summary>Our SYN has been acknowledged. (SND.UNA comes to be ISS again after 4 GiB.)</summary>
+    private bool _isSynAcked;
 
-    /// <summary>The sequence number of stream offset 0 is ISS+1; SendQueue.Head is what was acknowledged.</summary>
+    /// <summary>The sequence number of the send queue's head: the stream begins behind the SYN and behind INIT1 or INIT2 ([TD-62]).</summary>
+    private Seq<Local> HeadSeq => (_isSynAcked ? _snd.Una : _snd.Iss + 1) + _unackedInit;
+
+    /// <summary>The stream offset of a sequence number; SendQueue.Head is what was acknowledged.</summary>
     private long OffsetOf(Seq<Local> seq)
     {
-        Seq<Local> head = IsSynAcked ? _snd.Una : _snd.Iss + 1;
-        long offset = SendQueue.Head + (seq - head);
+        long offset = SendQueue.Head + (seq - HeadSeq);
 
         // When our FIN is acknowledged SND.UNA is one behind the data's end.
         return _isFinAcked ? offset + 1 : offset;
@@ -201,6 +210,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         endpoint._lastReceivedAt = now;
         endpoint.State = TcpState.SynSent;
         endpoint._synPending = true;
+        endpoint.OpenCrypt(now);
         endpoint.RefreshPathMtu(now);
         endpoint.MarkReady();
         return endpoint;
@@ -228,6 +238,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         endpoint.Agree(half.Agreed);
         endpoint.State = TcpState.SynReceived;
         endpoint._synTransmissions = half.Transmissions;
+        endpoint._crypt = half.Crypt;
         if (half.Transmissions == 1)
         {
             endpoint._timedEnd = half.Iss + 1;
@@ -247,6 +258,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         endpoint._synTransmissions = 0;
         endpoint._isTiming = false;
         endpoint._synPending = true;
+        endpoint.ResumeOffered(now);
         endpoint.MarkReady();
         return endpoint;
     }
@@ -299,7 +311,21 @@ internal sealed partial class TcpEndpoint : CoreObject
         _congestion.Cwnd = _synTransmissions > 2 ? EffectiveMss : initial;
         _quickAcks = 16;
         ArmKeepAlive(now);
+        if (!IsCryptSetup)
+        {
+            Announce();
+        }
+    }
+
+    /// <summary>The application may have the connection: TCP's handshake is over, and tcpcrypt's ([TD-15]).</summary>
+    private void Announce()
+    {
         _core.Raise(this, CoreEvents.Connected | CoreEvents.Writable);
+        if (_listener is { } listener)
+        {
+            _listener = null;
+            listener.OnHandshakeOver(this, succeeded: true);
+        }
     }
 
     /// <summary>The end of the TCB: leaves all tables and queues; what was received can still be read unless the connection was aborted.</summary>
@@ -336,6 +362,13 @@ internal sealed partial class TcpEndpoint : CoreObject
             Enter(TcpState.Closed);
         }
 
+        CloseCrypt();
+        if (_listener is { } listener)
+        {
+            _listener = null;
+            listener.OnHandshakeOver(this, succeeded: false);
+        }
+
         _core.Raise(this, CoreEvents.Closed | CoreEvents.Readable | CoreEvents.Writable);
     }
 
@@ -355,6 +388,7 @@ internal sealed partial class TcpEndpoint : CoreObject
             TypeOfService = Options.TypeOfService,
             TimeToLive = Options.TimeToLive,
             Watcher = _isDetached ? null : this,
+            Crypt = TakeTimeWaitCrypt(),
         });
         Finish(SocketError.Success);
     }

@@ -51,5 +51,11 @@ internal sealed class TcpEndpointOptions
         CongestionControl = stack.CongestionControl,
     };
 
+    /// <summary>tcpcrypt's settings; null = the stack's.</summary>
+    public Crypt.CryptSettings? Crypt { get; set; }
+
+    /// <summary>The session that an active open offers to resume; the connection owns it.</summary>
+    public TcpcryptSession? Session { get; set; }
+
     public TcpEndpointOptions Copy() => (TcpEndpointOptions)MemberwiseClone();
 }

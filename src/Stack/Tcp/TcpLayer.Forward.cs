@@ -11,14 +11,16 @@ internal sealed class TcpForward : CoreObject
     private readonly TcpForwardMap _map;
     private readonly HalfOpen _half;
     private readonly byte[] _syn;
+    private readonly byte[] _synOptions;
     private bool _isDecided;
 
-    internal TcpForward(TcpLayer tcp, TcpForwardMap map, HalfOpen half, byte[] syn)
+    internal TcpForward(TcpLayer tcp, TcpForwardMap map, HalfOpen half, byte[] syn, byte[] synOptions)
     {
         _tcp = tcp;
         _map = map;
         _half = half;
         _syn = syn;
+        _synOptions = synOptions;
     }
 
     /// <summary>Who sent the SYN.</summary>
@@ -57,7 +59,15 @@ internal sealed class TcpForward : CoreObject
             Shift = _half.Agreed.WindowScaling ? SynAgreement.ShiftFor(options.ReceiveBufferSize) : (byte)0,
             TsRecent = _half.TsRecent,
             ArrivedAt = now,
+            Crypt = _tcp.SynCache.AnswerCrypt(options, _synOptions, _half.Agreed),
         };
+        if (half.Crypt is { IsRefused: true })
+        {
+            _tcp.Core.Counters.CountDrop(DropReason.CryptRefused);
+            SendReset();
+            return SocketError.ConnectionAborted;
+        }
+
         endpoint = TcpEndpoint.FromForward(_tcp, now, _tcp.NextId(), half);
         _tcp.Add(endpoint, half.Tuple);
         _tcp.Core.Counters.TcpPassiveOpens++;
@@ -69,8 +79,7 @@ internal sealed class TcpForward : CoreObject
     {
         if (Decide())
         {
-            _tcp.Core.Counters.TcpOutRsts++;
-            _tcp.SendControl(_half.Tuple, default, _half.Irs + 1, TcpFlags.Rst | TcpFlags.Ack, 0, null);
+            SendReset();
         }
     }
 
@@ -88,6 +97,12 @@ internal sealed class TcpForward : CoreObject
 
     public override void OnDeadline(TcpInstant now)
     {
+    }
+
+    private void SendReset()
+    {
+        _tcp.Core.Counters.TcpOutRsts++;
+        _tcp.SendControl(_half.Tuple, default, _half.Irs + 1, TcpFlags.Rst | TcpFlags.Ack, 0, null);
     }
 
     private bool Decide()
@@ -145,7 +160,7 @@ internal sealed class TcpForwardMap(TcpLayer tcp, Ipv4Address network, int prefi
         syn[33] = (byte)TcpFlags.Syn;
 
         HalfOpen half = tcp.SynCache.Create(now, null, TcpEndpointOptions.From(tcp.Core.Options.Tcp), tuple, seg, options, null);
-        TcpForward forward = new(tcp, this, half, syn);
+        TcpForward forward = new(tcp, this, half, syn, seg.Options.ToArray());
         _inFlight.Add(tuple, forward);
         _perSource[tuple.Remote.Address] = ofSource + 1;
         handler(forward);

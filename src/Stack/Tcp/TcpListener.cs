@@ -22,8 +22,11 @@ internal sealed class TcpListener(TcpLayer tcp, Endpoint4 local, TcpEndpointOpti
     /// <summary>Half-open connections of this listener.</summary>
     internal int HalfOpenCount { get; set; }
 
+    /// <summary>Connections whose TCP handshake is over and whose tcpcrypt handshake is not.</summary>
+    private readonly HashSet<TcpEndpoint> _inHandshake = [];
+
     /// <summary>The accept queue has no room: SYNs and last ACKs are dropped until the application accepts.</summary>
-    internal bool IsFull => _established.Count >= Backlog;
+    internal bool IsFull => _established.Count + _inHandshake.Count >= Backlog;
 
     public override TcpInstant Deadline => TcpInstant.Never;
 
@@ -41,6 +44,11 @@ internal sealed class TcpListener(TcpLayer tcp, Endpoint4 local, TcpEndpointOpti
         _isClosed = true;
         tcp.Forget(this);
         tcp.SynCache.RemoveAll(this);
+        foreach (TcpEndpoint endpoint in _inHandshake.ToArray())
+        {
+            endpoint.Abort(now);
+        }
+
         while (_established.TryDequeue(out TcpEndpoint? endpoint))
         {
             endpoint.Abort(now);
@@ -51,6 +59,22 @@ internal sealed class TcpListener(TcpLayer tcp, Endpoint4 local, TcpEndpointOpti
 
     public override void OnDeadline(TcpInstant now)
     {
+    }
+
+    internal void OnHandshake(TcpEndpoint endpoint) => _inHandshake.Add(endpoint);
+
+    /// <summary>tcpcrypt's handshake is over: the connection can be accepted, or is gone.</summary>
+    internal void OnHandshakeOver(TcpEndpoint endpoint, bool succeeded)
+    {
+        if (!_inHandshake.Remove(endpoint))
+        {
+            return;
+        }
+
+        if (succeeded && !_isClosed)
+        {
+            Enqueue(endpoint);
+        }
     }
 
     internal void Enqueue(TcpEndpoint endpoint)

@@ -18,6 +18,9 @@ internal sealed class TimeWaitRecord : DeadlineItem
     public required byte TypeOfService { get; init; }
     public required byte TimeToLive { get; init; }
 
+    /// <summary>The keys of an encrypted connection: its ACKs go under MAC too ([TD-81]); null for plain TCP.</summary>
+    public Crypt.TimeWaitCrypt? Crypt { get; init; }
+
     /// <summary>The application's view, when it still has one.</summary>
     public TcpEndpoint? Watcher { get; init; }
 
@@ -59,6 +62,7 @@ internal sealed class TimeWaitTable(TcpLayer tcp) : DeadlineItem
         tcp.Forget(endpoint);
         if (_core.Options.Tcp.TimeWait <= TimeSpan.Zero || _core.Options.Tcp.TimeWaitLimit <= 0)
         {
+            record.Crypt?.Dispose();
             record.Watcher?.OnTimeWaitOver();
             return;
         }
@@ -82,6 +86,7 @@ internal sealed class TimeWaitTable(TcpLayer tcp) : DeadlineItem
             record.Node = null;
             _byExpiry.Remove(node);
             tcp.Remove(record.Tuple, record);
+            record.Crypt?.Dispose();
             record.Watcher?.OnTimeWaitOver();
         }
     }
@@ -115,6 +120,11 @@ internal sealed class TimeWaitTable(TcpLayer tcp) : DeadlineItem
             return DropReason.TcpTimeWait;
         }
 
+        if (record.Crypt is { } crypt && !crypt.IsAuthentic(record, seg))
+        {
+            return DropReason.CryptNoMac;
+        }
+
         bool isOld = record.HasTimestamps && seg.HasTimestamps && Acceptability.IsTimestampOlder(seg.TsVal, record.TsRecent);
         if (!isOld && seg.IsFin && seg.End == record.RcvNxt)
         {
@@ -139,6 +149,12 @@ internal sealed class TimeWaitTable(TcpLayer tcp) : DeadlineItem
     {
         if (record.AckBucket.TryTake(now))
         {
+            if (record.Crypt is { } crypt)
+            {
+                crypt.Acknowledge(now, tcp, record);
+                return;
+            }
+
             (uint, uint)? timestamps = record.HasTimestamps ? (unchecked(now.Milliseconds + record.TsOffset), record.TsRecent) : null;
             tcp.SendControl(record.Tuple, record.SndNxt, record.RcvNxt, TcpFlags.Ack, record.Window, timestamps, record.TimeToLive, record.TypeOfService);
         }

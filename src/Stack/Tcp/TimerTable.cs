@@ -22,6 +22,9 @@ internal enum TcpTimer
     /// <summary>FIN-WAIT-2 of a connection that the application has closed.</summary>
     FinWait2,
 
+    /// <summary>tcpcrypt: whether the peer is still there after a RST without MAC, and re-keying.</summary>
+    Crypt,
+
     Count,
 }
 

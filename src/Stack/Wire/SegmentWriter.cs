@@ -96,6 +96,18 @@ internal ref struct TcpOptionWriter(Span<byte> area)
         }
     }
 
+    /// <summary>An option of any kind.</summary>
+    public void Option(byte kind, scoped ReadOnlySpan<byte> content) => content.CopyTo(Take(kind, 2 + content.Length)[2..]);
+
+    /// <summary>NOPs up to the next word: the header's length is counted in words.</summary>
+    public void Pad()
+    {
+        while (Length % 4 != 0)
+        {
+            NoOperation();
+        }
+    }
+
     public void NoOperation() => _area[Length++] = TcpOptionKind.NoOperation;
 
     private Span<byte> Take(byte kind, int length)

@@ -8,7 +8,7 @@ namespace Tcpcrypt.Tests.Provider;
 /// <summary>The providers that every test of primitives runs on, by name.</summary>
 internal static class Providers
 {
-    public static readonly string[] All = ["Portable", "Native"];
+    public static readonly string[] All = ["Portable", "Native", "NativeEvpOnly"];
 
     /// <summary>The provider; the test is reported as ignored, with the reason, where it is not available.</summary>
     public static CryptoProvider Get(string name)
@@ -18,13 +18,12 @@ internal static class Providers
             return CryptoProvider.Portable;
         }
 
-        if (CryptoProvider.Native is not { } native)
+        if (NativeCryptoProvider.Unavailable is { } reason)
         {
-            Assert.Ignore("no native provider");
-            throw new InvalidOperationException();
+            Assert.Ignore($"no native provider: {reason}");
         }
 
-        return native;
+        return name == "Native" ? NativeCryptoProvider.Instance! : NativeCryptoProvider.EvpOnly!;
     }
 }
 
@@ -48,4 +47,11 @@ internal static class PrimitiveVectors
 
     public static ulong Number(this JsonElement entry, string name) =>
         entry.GetProperty(name) is { ValueKind: JsonValueKind.String } text ? ulong.Parse(text.GetString()!, CultureInfo.InvariantCulture) : entry.GetProperty(name).GetUInt64();
+}
+
+/// <summary>The handshakes of the captured connections.</summary>
+internal static class ConnectionVectors
+{
+    public static JsonElement KeyExchange(string dialect, string name) =>
+        JsonDocument.Parse(File.ReadAllBytes(Path.Combine(TestContext.CurrentContext.TestDirectory, "Vectors", dialect, name + ".json"))).RootElement.GetProperty("key_exchange");
 }

@@ -35,8 +35,26 @@ internal sealed class Pair
         Assert.That(client.Connect(ServerEnd), Is.EqualTo(SocketError.InProgress));
         SteppedSocket? server = null;
         Assert.That(Link.Run(() => Listener.Accept(out server) == SocketError.Success), Is.True, "accepted");
-        Assert.That(client.Poll().HasFlag(SteppedPollFlags.Out), Is.True);
+
+        // With tcpcrypt the listener is ready first.
+        Assert.That(Link.Run(() => client.Poll().HasFlag(SteppedPollFlags.Out)), Is.True, "connected");
         return (client, server!);
+    }
+
+    /// <summary>A connection that the server opens.</summary>
+    public (SteppedSocket Server, SteppedSocket Client) ConnectBack()
+    {
+        IPEndPoint end = new(IPAddress.Parse("10.0.0.1"), 81);
+        SteppedSocket listener = Client.Socket(tcp: true);
+        Assert.That(listener.Bind(end), Is.EqualTo(SocketError.Success));
+        Assert.That(listener.Listen(16), Is.EqualTo(SocketError.Success));
+        SteppedSocket opener = Server.Socket(tcp: true);
+        Assert.That(opener.Connect(end), Is.EqualTo(SocketError.InProgress));
+        SteppedSocket? accepted = null;
+        Assert.That(Link.Run(() => listener.Accept(out accepted) == SocketError.Success), Is.True, "accepted");
+        Assert.That(Link.Run(() => opener.Poll().HasFlag(SteppedPollFlags.Out)), Is.True, "connected");
+        listener.Close();
+        return (opener, accepted!);
     }
 
     /// <summary>Sends octets both ways at once, closes both sides, and compares hashes.</summary>

@@ -9,4 +9,5 @@ namespace Tcpcrypt;
 /// <param name="Remote">The peer's end.</param>
 /// <param name="State">The connection's state.</param>
 /// <param name="Info">The connection's variables; all zero for entries without a control block.</param>
-public sealed record TcpConnectionInfo(long Id, IPEndPoint Local, IPEndPoint Remote, TcpState State, TcpInfo Info);
+/// <param name="Tcpcrypt">What tcpcrypt has done for the connection.</param>
+public sealed record TcpConnectionInfo(long Id, IPEndPoint Local, IPEndPoint Remote, TcpState State, TcpInfo Info, TcpcryptStatus Tcpcrypt);

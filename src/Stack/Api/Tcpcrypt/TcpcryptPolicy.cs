@@ -1,0 +1,102 @@
+namespace Tcpcrypt;
+
+/// <summary>Whether connections are encrypted.</summary>
+public enum TcpcryptPolicy
+{
+    /// <summary>Never: CRYPT is neither offered nor accepted.</summary>
+    Disabled,
+
+    /// <summary>Whenever the other side can; plain TCP when it cannot.</summary>
+    Opportunistic,
+
+    /// <summary>Always: a connection that cannot be encrypted fails with <see cref="TcpcryptException"/>.</summary>
+    Required,
+}
+
+/// <summary>Whether the application on this side knows of tcpcrypt, that is, will look at the session ID (the application-aware bit).</summary>
+public enum TcpcryptAwareness
+{
+    /// <summary>It does not.</summary>
+    No,
+
+    /// <summary>It does, and says so to the other side.</summary>
+    Yes,
+
+    /// <summary>It does, and wants encryption only with an application that does so too; otherwise the connection is plain (or, under <see cref="TcpcryptPolicy.Required"/>, fails).</summary>
+    Required,
+}
+
+/// <summary>Which role this side may take (TCP_CRYPT_CMODE). C owns the public key; S does the cheap part with RSA.</summary>
+public enum TcpcryptCMode
+{
+    /// <summary>A listener is S; an opener takes either role.</summary>
+    Default,
+
+    /// <summary>C only, as a listener too.</summary>
+    Always,
+
+    /// <summary>S only, as an opener too.</summary>
+    Never,
+
+    /// <summary>As <see cref="Always"/>, and no session is resumed in which this side was S.</summary>
+    AlwaysNoResumption,
+
+    /// <summary>As <see cref="Never"/>, and no session is resumed in which this side was C.</summary>
+    NeverNoResumption,
+}
+
+/// <summary>What a RST without a valid MAC does to an encrypted connection.</summary>
+public enum UnauthenticatedReset
+{
+    /// <summary>One with the exact sequence number (RFC 5961) closes it, as in plain TCP: the default of draft-bittau-tcp-crypt.</summary>
+    Accept,
+
+    /// <summary>It is a hint: the peer is asked under MAC whether it is still there, and the connection closes when nothing is heard for at least 3 s.</summary>
+    Verify,
+
+    /// <summary>Nothing.</summary>
+    Ignore,
+}
+
+/// <summary>How the attempt to encrypt a connection ended, and why it is plain if it is.</summary>
+public enum TcpcryptOutcome
+{
+    /// <summary>The handshake is not over.</summary>
+    Pending,
+
+    /// <summary>The connection is encrypted.</summary>
+    Encrypted,
+
+    /// <summary>The policy on this side is <see cref="TcpcryptPolicy.Disabled"/>.</summary>
+    DisabledHere,
+
+    /// <summary>The peer sent no CRYPT option, or something on the path removed it.</summary>
+    PeerDidNotOffer,
+
+    /// <summary>The peer answered DECLINE.</summary>
+    PeerDeclined,
+
+    /// <summary>No key exchange or cipher in common.</summary>
+    NoCommonAlgorithm,
+
+    /// <summary>One side insists on an application that knows of tcpcrypt, the other has none.</summary>
+    AwarenessMismatch,
+
+    /// <summary>Both sides want the same role (<see cref="TcpcryptCMode"/>), or both opened at once.</summary>
+    RoleConflict,
+
+    /// <summary>Two SYNs with CRYPT stayed unanswered; the third went without.</summary>
+    SynUnanswered,
+
+    /// <summary>A handshake with this destination broke less than ten minutes ago; CRYPT was not offered this time.</summary>
+    RememberedPlain,
+
+    /// <summary>The peer's INIT1 or INIT2 was malformed, or the connection was reset during the handshake.</summary>
+    HandshakeFailed,
+
+    /// <summary>INIT1 was acknowledged without INIT2: the peer took it for data, or something on the path removed the option.</summary>
+    HandshakeLost,
+
+    /// <summary>No answer to the handshake, or none with a valid MAC.</summary>
+    HandshakeTimedOut,
+}

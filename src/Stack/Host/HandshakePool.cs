@@ -1,0 +1,235 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using Tcpcrypt.Core;
+using Tcpcrypt.Crypt;
+
+namespace Tcpcrypt.Host;
+
+/// <summary>How much public-key work is done at once and how much may wait, and the keys made ahead of time.</summary>
+internal sealed class HandshakePoolOptions
+{
+    public int QueueSize { get; init; } = 1024;
+
+    public int Workers { get; init; } = Environment.ProcessorCount;
+
+    /// <summary>Pairs for P-256 kept at hand.</summary>
+    public int PreparedKeys { get; init; } = 64;
+
+    /// <summary>The size of an RSA key that is made at the start, in bits; 0 for none.</summary>
+    public int PreparedRsaBits { get; init; }
+
+    public TimeSpan KeyLifetime { get; init; } = TimeSpan.FromMinutes(2);
+}
+
+/// <summary>Does the core's public-key work on the thread pool: bounded in what waits and in what runs, so that a flood of handshakes takes nothing from established connections but its share of the processors.</summary>
+internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThreadPoolWorkItem
+{
+    [ThreadStatic]
+    private static OsRandomSource? t_random;
+
+    private readonly StackHost _host;
+    private readonly HandshakePoolOptions _options;
+    private readonly ConcurrentQueue<HandshakeWork> _queue = new();
+    private readonly ConcurrentQueue<EcKeyPair> _pairs = new();
+    private readonly Lock _rsaLock = new();
+    private readonly Dictionary<int, (RsaKeyPair Key, TcpInstant MadeAt)> _rsaKeys = [];
+    private int _waiting;
+    private int _active;
+    private int _pairCount;
+    private volatile bool _isStopped;
+
+    public HandshakePool(StackHost host, HandshakePoolOptions options)
+    {
+        _host = host;
+        _options = options;
+    }
+
+    public override bool IsFull => Volatile.Read(ref _waiting) >= _options.QueueSize;
+
+    public override bool TryQueue(HandshakeWork work)
+    {
+        if (IsFull || _isStopped)
+        {
+            return false;
+        }
+
+        Interlocked.Increment(ref _waiting);
+        _queue.Enqueue(work);
+        Activate();
+        return true;
+    }
+
+    /// <summary>Makes keys ahead of time.</summary>
+    public void Prepare()
+    {
+        if (_options.PreparedRsaBits > 0)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static pool => pool.GetRsaKey(pool._options.PreparedRsaBits), this, preferLocal: false);
+        }
+
+        Activate();
+    }
+
+    /// <summary>The core runs no more: what waits is let go of.</summary>
+    public void Stop()
+    {
+        _isStopped = true;
+        while (_queue.TryDequeue(out HandshakeWork? work))
+        {
+            work.Dispose();
+        }
+
+        while (_pairs.TryDequeue(out EcKeyPair? pair))
+        {
+            pair.Dispose();
+        }
+
+        lock (_rsaLock)
+        {
+            foreach ((RsaKeyPair key, _) in _rsaKeys.Values)
+            {
+                key.Dispose();
+            }
+
+            _rsaKeys.Clear();
+        }
+    }
+
+    public void Fill(Span<byte> destination) => (t_random ??= new OsRandomSource()).Fill(destination);
+
+    public EcKeyPair TakePair(TcpcryptKeyExchange keyExchange)
+    {
+        if (keyExchange == TcpcryptKeyExchange.EcdheP256 && _pairs.TryDequeue(out EcKeyPair? pair))
+        {
+            Interlocked.Decrement(ref _pairCount);
+            return pair;
+        }
+
+        return MakePair(keyExchange);
+    }
+
+    public RsaKeyPair GetRsaKey(int bits)
+    {
+        lock (_rsaLock)
+        {
+            TcpInstant now = _host.Now;
+            if (_rsaKeys.TryGetValue(bits, out (RsaKeyPair Key, TcpInstant MadeAt) known) && now - known.MadeAt < _options.KeyLifetime)
+            {
+                return known.Key;
+            }
+
+            // The old one is not disposed of: handshakes may still have use for it. What nobody uses is wiped by its finalizer.
+            RsaKeyPair key = new SharedRsaKeyPair(CryptoProvider.Default.GenerateRsaKeyPair(bits));
+            _rsaKeys[bits] = (key, now);
+            return key;
+        }
+    }
+
+    [SuppressMessage("Design", "CA1031", Justification = "A worker has nobody to throw to: the stack fails with what it was.")]
+    void IThreadPoolWorkItem.Execute()
+    {
+        try
+        {
+            do
+            {
+                while (_queue.TryDequeue(out HandshakeWork? work))
+                {
+                    Interlocked.Decrement(ref _waiting);
+                    work.Run(CryptoProvider.Default, this);
+                    _host.Enqueue(new Completion(work));
+                }
+            }
+            while (!_isStopped && TryPreparePair());
+        }
+        catch (Exception exception)
+        {
+            _host.FailWith(exception);
+        }
+
+        Interlocked.Decrement(ref _active);
+        if (!_queue.IsEmpty && !_isStopped)
+        {
+            Activate();
+        }
+    }
+
+    private void Activate()
+    {
+        int active = Volatile.Read(ref _active);
+        while (active < _options.Workers)
+        {
+            int seen = Interlocked.CompareExchange(ref _active, active + 1, active);
+            if (seen == active)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+                return;
+            }
+
+            active = seen;
+        }
+    }
+
+    /// <summary>Makes one pair more, if there are too few; between two of them waiting work is looked for.</summary>
+    private bool TryPreparePair()
+    {
+        if (Interlocked.Increment(ref _pairCount) > _options.PreparedKeys)
+        {
+            Interlocked.Decrement(ref _pairCount);
+            return false;
+        }
+
+        _pairs.Enqueue(MakePair(TcpcryptKeyExchange.EcdheP256));
+        return true;
+    }
+
+    private EcKeyPair MakePair(TcpcryptKeyExchange keyExchange)
+    {
+        Span<byte> scalar = stackalloc byte[keyExchange == TcpcryptKeyExchange.EcdheP521 ? 66 : 32];
+        while (true)
+        {
+            Fill(scalar);
+            if (keyExchange == TcpcryptKeyExchange.EcdheP521)
+            {
+                scalar[0] &= 1;     // 521 bits
+            }
+
+            if (CryptoProvider.Default.CreateEcKeyPair(keyExchange, scalar) is { } pair)
+            {
+                scalar.Clear();
+                return pair;
+            }
+        }
+    }
+
+    /// <summary>Brings the result back under the core's lock.</summary>
+    private sealed class Completion(HandshakeWork work) : HostCommand
+    {
+        public override void Run(StackCore core, TcpInstant now) => work.Complete(now);
+
+        public override void Cancel(Exception reason) => work.Dispose();
+    }
+
+    /// <summary>Several handshakes use one RSA key ([TD-67]): one at a time.</summary>
+    private sealed class SharedRsaKeyPair(RsaKeyPair key) : RsaKeyPair
+    {
+        private readonly Lock _lock = new();
+
+        public override ReadOnlySpan<byte> Modulus => key.Modulus;
+
+        public override bool TryDecrypt(OaepHash hash, ReadOnlySpan<byte> ciphertext, Span<byte> message, out int written)
+        {
+            lock (_lock)
+            {
+                return key.TryDecrypt(hash, ciphertext, message, out written);
+            }
+        }
+
+        public override void Dispose()
+        {
+            lock (_lock)
+            {
+                key.Dispose();
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+using Tcpcrypt.Tcp.Tests.TwoStacks;
+using Tcpcrypt.Testing;
+
+namespace Tcpcrypt.Tcp.Tests.Encrypted;
+
+/// <summary>Two stacks that both have tcpcrypt.</summary>
+public sealed class HandshakeTests
+{
+    [TestCase(TcpcryptKeyExchange.EcdheP256)]
+    [TestCase(TcpcryptKeyExchange.EcdheP521)]
+    [Spec("TD-17"), Spec("TD-20"), Spec("TD-23"), Spec("TD-32"), Spec("TD-33")]
+    public void Both_sides_encrypt_and_agree_on_the_session_id(TcpcryptKeyExchange keyExchange)
+    {
+        Pair pair = new(client: On(), server: On(options => options.KeyExchanges = [keyExchange]));
+        (SteppedSocket client, SteppedSocket server) = pair.Connect();
+
+        TcpcryptStatus c = client.Tcpcrypt!;
+        TcpcryptStatus s = server.Tcpcrypt!;
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(c.Outcome, Is.EqualTo(TcpcryptOutcome.Encrypted));
+            Assert.That(s.Outcome, Is.EqualTo(TcpcryptOutcome.Encrypted));
+            Assert.That(c.SessionId.ToArray(), Is.EqualTo(s.SessionId.ToArray()));
+            Assert.That(c.SessionId.Length, Is.EqualTo(32));
+            Assert.That((c.Role, s.Role), Is.EqualTo((TcpcryptRole.C, TcpcryptRole.S)));
+            Assert.That(c.KeyExchange, Is.EqualTo(keyExchange));
+            Assert.That(c.Dialect, Is.EqualTo(TcpcryptDialect.Draft));
+        }
+
+        pair.Transfer(client, server, 300_000);
+        pair.Finish(client, server);
+    }
+
+    [TestCase(false)]
+    [TestCase(true)]
+    [Spec("TD-18"), Spec("TD-22"), Spec("TD-27"), Spec("TD-102"), Spec("TD-106")]
+    public void Next_connection_resumes_whoever_opens_it(bool reversed)
+    {
+        Pair pair = new(client: On(), server: On());
+        (SteppedSocket client, SteppedSocket server) = pair.Connect();
+        pair.Transfer(client, server, 10_000);
+        (SteppedSocket opener, SteppedSocket listener) = reversed ? pair.ConnectBack() : pair.Connect();
+
+        TcpcryptStatus first = opener.Tcpcrypt!;
+        TcpcryptStatus second = listener.Tcpcrypt!;
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(first.IsResumed && second.IsResumed, Is.True);
+            Assert.That(first.SessionId.ToArray(), Is.EqualTo(second.SessionId.ToArray()).And.Not.EqualTo(client.Tcpcrypt!.SessionId.ToArray()));
+            Assert.That(first.Role, Is.EqualTo(reversed ? TcpcryptRole.S : TcpcryptRole.C));
+        }
+
+        pair.Transfer(opener, listener, 300_000);
+        pair.Finish(client, server, opener, listener);
+    }
+
+    internal static Action<SteppedStackOptions> On(Action<TcpcryptOptions>? configure = null) => options =>
+    {
+        options.Tcpcrypt = true;
+        configure?.Invoke(options.TcpcryptOptions);
+    };
+}
