@@ -81,7 +81,7 @@ internal sealed class TcpcryptSessionTests
     {
         TcpcryptSession session = TestSessions.At(9, 300, role, dialect).Next(openedHere, 2);
         byte[] octets = session.Export();
-        TcpcryptSession copy = TcpcryptSession.Import(CryptoProvider.Portable, octets);
+        TcpcryptSession copy = TcpcryptSession.Import(octets);
         using (Assert.EnterMultipleScope())
         {
             Assert.That(octets, Has.Length.EqualTo(TcpcryptSession.ExportLength));
