@@ -73,6 +73,7 @@ internal sealed class StackEnd : IAsyncDisposable
         if (options.KeyExchanges is { } exchanges)
         {
             to.KeyExchanges = [.. exchanges];
+            to.PrepareRsaKey = exchanges.Contains(TcpcryptKeyExchange.OaepRsa);
         }
 
         if (options.Ciphers is { } ciphers)
