@@ -14,6 +14,9 @@ internal sealed record EndOptions
 
     public TcpcryptKeyExchange[]? KeyExchanges { get; init; }
 
+    /// <summary>A key of 4096 bits takes seconds to make; Reference has no other.</summary>
+    public int RsaKeySize { get; init; } = 2048;
+
     public TcpcryptCipher[]? Ciphers { get; init; }
 
     public TcpcryptDialect? UnknownPeerDialect { get; init; }
@@ -70,10 +73,10 @@ internal sealed class StackEnd : IAsyncDisposable
         to.CMode = options.CMode is { } mode ? Enum.Parse<TcpcryptCMode>(mode) : to.CMode;
         to.ApplicationAware = options.ApplicationAware is { } aware ? Enum.Parse<TcpcryptAwareness>(aware) : to.ApplicationAware;
         to.UnknownPeerDialect = options.UnknownPeerDialect ?? to.UnknownPeerDialect;
+        to.RsaKeySize = options.RsaKeySize;
         if (options.KeyExchanges is { } exchanges)
         {
             to.KeyExchanges = [.. exchanges];
-            to.PrepareRsaKey = exchanges.Contains(TcpcryptKeyExchange.OaepRsa);
         }
 
         if (options.Ciphers is { } ciphers)

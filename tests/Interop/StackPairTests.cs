@@ -65,6 +65,26 @@ public sealed class StackPairTests : InteropFixture
     }
 
     [Test]
+    [Spec("TD-53")]
+    [Spec("TD-107")]
+    public async Task Resumption_survives_the_loss_of_each_of_its_segments([Values(0, 1, 2)] int lost, [Values("Default", "Always")] string listenersMode)
+    {
+        StackEnd left = Own(await StackEnd.StartAsync(Left, new EndOptions()));
+        StackEnd right = Own(await StackEnd.StartAsync(Right, new EndOptions { CMode = listenersMode }));
+        await TalkAsync(left, right);
+        Wire.Rule rule = lost switch
+        {
+            0 => Wire.Lose(static packet => packet.IsSyn),
+            1 => Wire.Lose(static packet => packet.IsSynAck),
+            _ => Wire.Lose(static packet => packet.HasMac && packet.Heading == Heading.ToRight && (packet.Flags & WirePacket.Fin) == 0),
+        };
+        (EndStatus opener, EndStatus listener) = await TalkAsync(left, right);
+        Assert.That((opener.IsResumed, listener.IsResumed, opener.SessionId), Is.EqualTo((true, true, listener.SessionId)));
+        Assert.That(rule.Applied, Is.EqualTo(1));
+        AssertNoPlaintext();
+    }
+
+    [Test]
     [Combinatorial]
     [Spec("TD-108")]
     public async Task Application_bits([Values("No", "Yes", "Required")] string openers, [Values("No", "Yes", "Required")] string listeners)
