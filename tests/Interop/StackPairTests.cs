@@ -185,7 +185,7 @@ public sealed class StackPairTests : InteropFixture
         using (Assert.EnterMultipleScope())
         {
             Assert.That((atLeft.IsEncrypted, atRight.IsEncrypted), Is.EqualTo((true, true)));
-            Assert.That(atLeft.RekeyCount, Is.GreaterThan(0).And.EqualTo(atRight.RekeyCount));
+            Assert.That((atLeft.RekeyCount > 0, atLeft.RekeyCount), Is.EqualTo((StackEnd.HasRekeying, atRight.RekeyCount)));
             Assert.That(rules.Select(rule => rule.Applied), Has.All.GreaterThan(0), "all of it happened");
             Assert.That(Wire.Log.Any(packet => packet.Payload.IndexOf(s_marker) >= 0), Is.False, "plaintext on the wire");
         }
@@ -286,7 +286,10 @@ public sealed class StackPairTests : InteropFixture
 
     private static async Task RekeyAsync(TcpConnection connection)
     {
-        await Task.Delay(200);
-        await StackEnd.RekeyAsync(connection);
+        if (StackEnd.HasRekeying)
+        {
+            await Task.Delay(200);
+            await StackEnd.RekeyAsync(connection);
+        }
     }
 }

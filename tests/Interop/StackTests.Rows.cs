@@ -144,10 +144,10 @@ public sealed partial class StackTests
 
     private static IEnumerable<Row> Features() =>
     [
-        Basic("we answer SYNC_REQ", false, Draft, "--sync 3") with { Says = "SYNC 3 answered" },
+        Basic("we answer SYNC_REQ", false, Draft, "--sync 3") with { Sync = true, Says = "SYNC 3 answered" },
         Basic("our keep-alive asks, the peer answers", true, Draft) with
         {
-            KeepAlive = true, Seen = static wire => wire.Log.Any(static packet => packet.Heading == Heading.ToRight && packet.Crypt is [0x80, ..]) && wire.Log.Any(static packet => packet.Heading == Heading.ToLeft && packet.Crypt is [0x81, ..]),
+            KeepAlive = true, Sync = true, Seen = static wire => wire.Log.Any(static packet => packet.Heading == Heading.ToRight && packet.Crypt is [0x80, ..]) && wire.Log.Any(static packet => packet.Heading == Heading.ToLeft && packet.Crypt is [0x81, ..]),
         },
         Basic("keep-alives", true, Reference) with { KeepAlive = true, Seen = static wire => wire.Log.All(static packet => packet.Crypt is not [>= 0x80 and not 0x84 and not 0x85, ..]) },
         Basic("cookie", true, Draft, "--cookie 0102030405060708") with { Says = "ACKCOOKIE ok" },
@@ -313,6 +313,9 @@ public sealed partial class StackTests
         public int Generation { get; init; }
 
         public bool Rekey { get; init; }
+
+        /// <summary>SYNC_REQ and SYNC_OK are exchanged.</summary>
+        public bool Sync { get; init; }
 
         public bool Early { get; init; }
 
