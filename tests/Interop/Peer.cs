@@ -68,7 +68,7 @@ internal sealed class Peer : IDisposable
         ShellCommand command = site.Namespace.Start("env", arguments);
         if (!client)
         {
-            await site.UntilAttachedAsync(command);
+            await site.UntilReadyAsync(command);
         }
 
         return new Peer(command);

@@ -64,30 +64,45 @@ internal sealed class Site : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until an endpoint has the device open: what is sent before is lost.</summary>
-    public async Task UntilAttachedAsync(ShellCommand endpoint)
+    /// <summary>Waits until an endpoint has the device open and waits for packets: what is sent before is lost, or answered late.</summary>
+    public async Task UntilReadyAsync(ShellCommand endpoint)
     {
-        for (int i = 0; i < 1000; i++)
+        int waiting = 0;
+        for (int i = 0; i < 2000 && !endpoint.HasExited; i++)
         {
-            if (Namespace.Run("ip", "-o", "link", "show", "dev", Device).Contains("LOWER_UP", StringComparison.Ordinal))
+            // A key of 4096 bits takes seconds; who makes one does not sleep.
+            waiting = IsAttached() && IsSleeping(endpoint.Id) ? waiting + 1 : 0;
+            if (waiting == 3)
             {
                 return;
             }
 
-            if (endpoint.HasExited)
-            {
-                break;
-            }
-
-            await Task.Delay(20);
+            await Task.Delay(15);
         }
 
-        Assert.Fail($"The endpoint did not open its device: {(await endpoint.WaitAsync()).Error}");
+        endpoint.Dispose();
+        Assert.Fail($"The endpoint did not open its device: {endpoint.Error}");
     }
 
     public ValueTask DisposeAsync()
     {
         Namespace.Dispose();
         return ValueTask.CompletedTask;
+    }
+
+    private bool IsAttached() => Namespace.Run("ip", "-o", "link", "show", "dev", Device).Contains("LOWER_UP", StringComparison.Ordinal);
+
+    // The third field of proc(5)'s stat, behind the name in parentheses.
+    private static bool IsSleeping(int process)
+    {
+        try
+        {
+            string stat = File.ReadAllText($"/proc/{process}/stat");
+            return stat[stat.LastIndexOf(')') + 2] == 'S';
+        }
+        catch (IOException)
+        {
+            return false; // it has ended
+        }
     }
 }

@@ -14,6 +14,9 @@ internal sealed record EndOptions
 
     public TcpcryptKeyExchange[]? KeyExchanges { get; init; }
 
+    /// <summary>A key of 4096 bits takes seconds to make; Reference has no other.</summary>
+    public int RsaKeySize { get; init; } = 2048;
+
     public TcpcryptCipher[]? Ciphers { get; init; }
 
     public TcpcryptDialect? UnknownPeerDialect { get; init; }
@@ -61,7 +64,17 @@ internal sealed class StackEnd : IAsyncDisposable
             status.RemoteApplicationAware, status.RekeyCount);
     }
 
-    public static ValueTask RekeyAsync(TcpConnection connection) => throw new NotSupportedException($"{connection}");
+#if TCPCRYPT_REKEYING
+    /// <summary>Whether the stack makes new keys and answers SYNC_REQ. The constant is in Interop.csproj.</summary>
+    public static bool HasRekeying => true;
+
+    public static async Task RekeyAsync(TcpConnection connection) => await connection.RekeyAsync();
+#else
+    /// <summary>Whether the stack makes new keys and answers SYNC_REQ. The constant is in Interop.csproj.</summary>
+    public static bool HasRekeying => false;
+
+    public static Task RekeyAsync(TcpConnection connection) => throw new NotSupportedException($"{connection} has no new keys.");
+#endif
 
     private static void Apply(EndOptions options, IpStackOptions stack)
     {
@@ -70,6 +83,7 @@ internal sealed class StackEnd : IAsyncDisposable
         to.CMode = options.CMode is { } mode ? Enum.Parse<TcpcryptCMode>(mode) : to.CMode;
         to.ApplicationAware = options.ApplicationAware is { } aware ? Enum.Parse<TcpcryptAwareness>(aware) : to.ApplicationAware;
         to.UnknownPeerDialect = options.UnknownPeerDialect ?? to.UnknownPeerDialect;
+        to.RsaKeySize = options.RsaKeySize;
         if (options.KeyExchanges is { } exchanges)
         {
             to.KeyExchanges = [.. exchanges];

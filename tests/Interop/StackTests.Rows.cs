@@ -53,18 +53,18 @@ public sealed partial class StackTests
             EndOptions ours = new() { KeyExchanges = [exchange] };
             foreach (Row row in Each((weOpen, dialect) => Basic(name, weOpen, dialect, option)))
             {
-                yield return row with { KeyExchange = exchange, Ours = ours };
+                yield return row with { KeyExchange = exchange, Ours = ours with { RsaKeySize = row.Dialect == Reference ? 4096 : 2048 } };
             }
 
             foreach (Row row in Each((weOpen, dialect) => Reversed(name, weOpen, dialect, option)))
             {
-                yield return row with { KeyExchange = exchange, Ours = ours with { CMode = row.Ours.CMode } };
+                yield return row with { KeyExchange = exchange, Ours = ours with { RsaKeySize = row.Dialect == Reference ? 4096 : 2048, CMode = row.Ours.CMode } };
             }
         }
 
         foreach (Row row in EachDraft(static weOpen => Basic("RSA of 3072 bits", weOpen, Draft, "--alg 0x100 --rsabits 3072")))
         {
-            yield return row with { KeyExchange = TcpcryptKeyExchange.OaepRsa, Ours = new EndOptions { KeyExchanges = [TcpcryptKeyExchange.OaepRsa] } };
+            yield return row with { KeyExchange = TcpcryptKeyExchange.OaepRsa, Ours = new EndOptions { KeyExchanges = [TcpcryptKeyExchange.OaepRsa], RsaKeySize = 3072 } };
         }
 
         foreach (Row row in EachDraft(static weOpen => Basic("CMAC alone", weOpen, Draft, "--sym 00000300")).Concat(EachDraft(static weOpen => Reversed("CMAC alone", weOpen, Draft, "--sym 00000300"))))
@@ -99,10 +99,12 @@ public sealed partial class StackTests
         .. EachDraft(static weOpen => Basic("a chain of P-521", weOpen, Draft, "--resume 2 --alg 0x201") with { Sessions = 3, KeyExchange = TcpcryptKeyExchange.EcdheP521, Ours = new EndOptions { KeyExchanges = [TcpcryptKeyExchange.EcdheP521] } }),
         .. EachDraft(static weOpen => Basic("a chain with CMAC", weOpen, Draft, "--resume 2 --sym 00000300") with { Sessions = 3, Cipher = Cmac, Ours = new EndOptions { Ciphers = [Cmac, Hmac] } }),
         .. Each(static (weOpen, dialect) => Basic("a chain across an address translator", weOpen, dialect, "--resume 2") with { Sessions = 3, Translated = true }),
-        .. Each(static (weOpen, dialect) => Basic("a chain, the SYN,ACK of the second lost", weOpen, dialect, "--resume 1") with
+
+        // The peer as a listener does not repeat this SYN,ACK.
+        .. from dialect in s_dialects select Basic("a chain, the SYN,ACK of the second lost", false, dialect, "--resume 1") with
         {
             Sessions = 2, Path = static (wire, _) => wire.Lose(static packet => packet.IsSynAck && packet.Crypt is [0x05 or 0x06]),
-        }),
+        },
     ];
 
     private static IEnumerable<Row> ApplicationBits()
@@ -142,10 +144,10 @@ public sealed partial class StackTests
 
     private static IEnumerable<Row> Features() =>
     [
-        Basic("we answer SYNC_REQ", false, Draft, "--sync 3") with { Says = "SYNC 3 answered" },
+        Basic("we answer SYNC_REQ", false, Draft, "--sync 3") with { Sync = true, Says = "SYNC 3 answered" },
         Basic("our keep-alive asks, the peer answers", true, Draft) with
         {
-            KeepAlive = true, Seen = static wire => wire.Log.Any(static packet => packet.Heading == Heading.ToRight && packet.Crypt is [0x80, ..]) && wire.Log.Any(static packet => packet.Heading == Heading.ToLeft && packet.Crypt is [0x81, ..]),
+            KeepAlive = true, Sync = true, Seen = static wire => wire.Log.Any(static packet => packet.Heading == Heading.ToRight && packet.Crypt is [0x80, ..]) && wire.Log.Any(static packet => packet.Heading == Heading.ToLeft && packet.Crypt is [0x81, ..]),
         },
         Basic("keep-alives", true, Reference) with { KeepAlive = true, Seen = static wire => wire.Log.All(static packet => packet.Crypt is not [>= 0x80 and not 0x84 and not 0x85, ..]) },
         Basic("cookie", true, Draft, "--cookie 0102030405060708") with { Says = "ACKCOOKIE ok" },
@@ -311,6 +313,9 @@ public sealed partial class StackTests
         public int Generation { get; init; }
 
         public bool Rekey { get; init; }
+
+        /// <summary>SYNC_REQ and SYNC_OK are exchanged.</summary>
+        public bool Sync { get; init; }
 
         public bool Early { get; init; }
 

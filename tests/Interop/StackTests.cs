@@ -26,6 +26,10 @@ public sealed partial class StackTests : InteropFixture
     public async Task Stack_and_peer_agree(int index)
     {
         Row row = s_rows[index];
+        if (!StackEnd.HasRekeying && (row.Generation > 0 || row.Sync))
+        {
+            Assert.Ignore("The stack has neither re-keying nor SYNC yet.");
+        }
 
         // Who opens first is on the left, where a translator would be.
         (Site ourSite, Site peerSite) = row.WeOpen ? (Left, Right) : (Right, Left);
@@ -38,6 +42,11 @@ public sealed partial class StackTests : InteropFixture
         IPAddress ourAddress = row is { WeOpen: true, Translated: true } ? Left.Router : ourSite.Address;
         IPAddress peerAddress = row is { WeOpen: false, Translated: true } ? Left.Router : peerSite.Address;
         await using TcpConnectionListener listener = await ours.Stack.ListenAsync(new IPEndPoint(ourSite.Address, Port));
+        if (row is { KeyExchange: TcpcryptKeyExchange.OaepRsa, Role: TcpcryptRole.C })
+        {
+            await MakeRsaKeyAsync(ours, row, peerSite.Address);
+        }
+
         if (row.OurIsn is { } isn)
         {
             await SteerAsync(ours, row, peerAddress, isn);
@@ -150,5 +159,32 @@ public sealed partial class StackTests : InteropFixture
         ours.Clock.Advance(unchecked(isn - seen));
         lost.Stop();
         Wire.Change(packet => packet.Heading == fromUs && (packet.Flags & WirePacket.Syn) != 0, _ => ours.Clock.Release());
+    }
+
+    /// <summary>
+    /// Has the stack make its key before the peer is there, which waits for INIT1 five seconds only: a key can take longer. As opener, by a connection with itself; as a listener that
+    /// plays C, by the SYN and the PKCONF of an opener that is never heard of again.
+    /// </summary>
+    private async Task MakeRsaKeyAsync(StackEnd ours, Row row, IPAddress peer)
+    {
+        IPEndPoint self = new(ours.Site.Address, Port);
+        if (row.WeOpen)
+        {
+            await using TcpConnectionListener listener = await ours.Stack.ListenAsync(new IPEndPoint(ours.Site.Address, 1));
+            await using TcpConnection connection = await ours.Stack.ConnectAsync(listener.LocalEndPoint, new TcpConnectOptions { Timeout = s_patience });
+            connection.Abort();
+            return;
+        }
+
+        IPEndPoint from = new(peer, PeerFixedPort);
+        Wire.Rule answers = Wire.Lose(static packet => packet.Heading == Heading.ToLeft && !packet.IsInit1, 10);
+        Wire.Rule init1 = Wire.Lose(static packet => packet.IsInit1);
+        Wire.Inject(WirePacket.Make(Heading.ToRight, from, self, WirePacket.Syn, 1000, 0, 0x02, 0x04, 0x05, 0x78, 0x45, 0x02, 0x01, 0x01));
+        await UntilAsync(() => answers.Applied > 0, "a SYN,ACK was sent");
+        uint ack = Wire.Log.Last(static packet => packet.IsSynAck).Seq + 1;
+        Wire.Inject(WirePacket.Make(Heading.ToRight, from, self, WirePacket.Ack, 1001, ack, 0x45, 0x0a, 0x41, 0x08, 0x00, 0x01, 0x00, 0x00, 0xf0, 0x04, 0x01, 0x01));
+        await UntilAsync(() => init1.Applied > 0, "INIT1 was sent");
+        Wire.Inject(WirePacket.Make(Heading.ToRight, from, self, WirePacket.Rst, 1001, 0));
+        answers.Stop();
     }
 }

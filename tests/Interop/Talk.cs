@@ -45,7 +45,7 @@ internal static class Talk
 
         if (rekey)
         {
-            await StackEnd.RekeyAsync(connection).AsTask().WaitAsync(s_patience);
+            await StackEnd.RekeyAsync(connection).WaitAsync(s_patience);
         }
 
         await stream.WriteAsync(Pattern(size)).AsTask().WaitAsync(s_patience);
@@ -89,7 +89,7 @@ internal static class Talk
             await stream.WriteAsync("hello"u8.ToArray()).AsTask().WaitAsync(s_patience);
             if (rekey)
             {
-                await StackEnd.RekeyAsync(connection).AsTask().WaitAsync(s_patience);
+                await StackEnd.RekeyAsync(connection).WaitAsync(s_patience);
             }
 
             await stream.WriteAsync("world\n"u8.ToArray()).AsTask().WaitAsync(s_patience);

@@ -104,15 +104,23 @@ internal sealed class WirePacket
         return octets.Length >= ip + 20 && octets.Length >= ip + (octets[ip + 12] >> 4) * 4;
     }
 
-    /// <summary>Forges a segment without options or data.</summary>
-    public static WirePacket Make(Heading heading, IPEndPoint source, IPEndPoint destination, byte flags, uint seq, uint ack)
+    /// <summary>Forges a segment without data.</summary>
+    /// <param name="heading">Where it goes.</param>
+    /// <param name="source">Who seems to send it.</param>
+    /// <param name="destination">To whom.</param>
+    /// <param name="flags">Its flags.</param>
+    /// <param name="seq">Its sequence number.</param>
+    /// <param name="ack">Its acknowledgment number.</param>
+    /// <param name="options">Its options, a multiple of four octets.</param>
+    public static WirePacket Make(Heading heading, IPEndPoint source, IPEndPoint destination, byte flags, uint seq, uint ack, params ReadOnlySpan<byte> options)
     {
-        byte[] octets = new byte[40];
-        (octets[0], octets[3], octets[8], octets[9], octets[32]) = (0x45, 40, 64, 6, 0x50);
+        byte[] octets = new byte[40 + options.Length];
+        (octets[0], octets[3], octets[8], octets[9], octets[32]) = (0x45, (byte)octets.Length, 64, 6, (byte)((20 + options.Length) / 4 << 4));
         source.Address.TryWriteBytes(octets.AsSpan(12), out _);
         destination.Address.TryWriteBytes(octets.AsSpan(16), out _);
         BinaryPrimitives.WriteUInt16BigEndian(octets.AsSpan(20), (ushort)source.Port);
         BinaryPrimitives.WriteUInt16BigEndian(octets.AsSpan(22), (ushort)destination.Port);
+        options.CopyTo(octets.AsSpan(40));
         WirePacket made = new(heading, octets) { Flags = flags, Seq = seq, AckNumber = ack, Window = 64_000 };
         made.FixChecksums();
         return made;
