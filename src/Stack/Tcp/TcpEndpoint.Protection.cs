@@ -152,8 +152,9 @@ internal sealed partial class TcpEndpoint
     private void UpdateCryptTimer(TcpInstant now)
     {
         TcpInstant due = _verifySince == default ? TcpInstant.Never : _verifyAt;
-        if (_rekeying?.GetDeadline(now.SinceStart) is { } at)
+        if (_rekeying?.GetDeadline(now.SinceStart) is { } at && at > now.SinceStart)
         {
+            // What is due already is decided with the next segment, not by time.
             due = TcpInstant.Min(due, TcpInstant.Zero + at);
         }
 
@@ -362,12 +363,6 @@ internal sealed partial class TcpEndpoint
         if (_verifySince != default && now >= _verifyAt)
         {
             OnVerifyTimeout(now);
-        }
-
-        if (!IsClosed)
-        {
-            // Re-keying's part is decided when the next segment is.
-            UpdateCryptTimer(now);
         }
     }
 

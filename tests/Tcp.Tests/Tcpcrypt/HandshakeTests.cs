@@ -57,7 +57,7 @@ public sealed class HandshakeTests
 
     [TestCase(0.0)]
     [TestCase(0.05)]
-    [TestCase(0.2)]
+    [TestCase(0.1)]
     [Spec("TD-91"), Spec("TD-93"), Spec("TD-95"), Spec("TD-96")]
     public void Keys_are_replaced_from_both_sides_while_data_flows(double loss)
     {
