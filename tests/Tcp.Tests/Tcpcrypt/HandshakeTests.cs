@@ -77,6 +77,19 @@ public sealed class HandshakeTests
         pair.Finish(client, server);
     }
 
+    [Test]
+    [Spec("TD-93"), Spec("TD-111")]
+    public void Retransmissions_are_full_segments()
+    {
+        Pair pair = new(new LinkDirection { Delay = TimeSpan.FromMilliseconds(10), Loss = 0.05 }, client: On(), server: On());
+        (SteppedSocket client, SteppedSocket server) = pair.Connect();
+        pair.Transfer(client, server, 1_000_000);
+
+        TcpInfo info = client.GetInfo();
+        Assert.That(info.Retransmissions, Is.GreaterThan(10));
+        Assert.That(info.BytesRetransmitted, Is.GreaterThan(info.Retransmissions * 1000));
+    }
+
     private static void Exchange(Pair pair, SteppedSocket from, SteppedSocket to, int octets)
     {
         byte[] sent = new byte[octets];
