@@ -127,7 +127,7 @@ internal sealed partial class TcpEndpoint
             crypt.IsPkConfPending = false;
             crypt.WritePkConf(ref writer);
         }
-        else if (crypt is { State: CryptState.Disabled, Farewell: { } farewell })
+        else if (crypt is { IsFarewellDue: true, Farewell: { } farewell })
         {
             crypt.Farewell = null;
             foreach (byte octet in farewell)

@@ -124,7 +124,7 @@ internal sealed partial class TcpEndpoint
 
     private SendDecision Decide(TcpInstant now)
     {
-        if (_crypt is { IsPkConfPending: true } or { State: CryptState.Disabled, Farewell: not null })
+        if (_crypt is { IsPkConfPending: true } or { IsFarewellDue: true })
         {
             // What tcpcrypt has to say rides on a bare ACK: no data segment has room set aside for it.
             return new SendDecision(SendKind.Acknowledge);

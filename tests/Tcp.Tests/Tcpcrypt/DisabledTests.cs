@@ -537,6 +537,21 @@ public sealed class DisabledTests
         Assert.That(second.Socket.TakeError(), Is.EqualTo(SocketError.ConnectionAborted));
     }
 
+    [Test]
+    [Spec("TD-46")]
+    public void What_is_said_on_the_way_to_DISABLED_is_said_once()
+    {
+        CryptBench bench = new(options => options.Policy = TcpcryptPolicy.Disabled);
+        CryptPeer peer = bench.NewPeer();
+        peer.Open([]);
+
+        // DECLINE was in the SYN,ACK: from here on it is plain TCP, octet for octet.
+        List<Heard> all = [.. peer.Send(Seg.Ack()), .. peer.Send(Seg.Text("data", 1))];
+        Assert.That(all.FindAll(static heard => heard.Crypt is not null), Is.Empty);
+        peer.Socket = bench.Accept();
+        bench.Finish(peer.Socket);
+    }
+
     private static void GoesOnPlain(CryptBench bench, CryptPeer peer, TcpcryptOutcome outcome)
     {
         Assert.That(peer.Send(Seg.Ack()).TrueForAll(static heard => heard.Crypt is null && heard.Seg.Len == 0), Is.True, "after the last ACK");
