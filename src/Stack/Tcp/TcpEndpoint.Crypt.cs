@@ -265,6 +265,10 @@ internal sealed partial class TcpEndpoint
         {
             crypt.OnPkConf(options, _agreed.PeerMss, AdvertisedMss);
         }
+        else if (options.Has(Suboptions.UnknownMandatory))
+        {
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+        }
         else
         {
             crypt.Disable(options.Has(Suboptions.Decline) ? TcpcryptOutcome.PeerDeclined : TcpcryptOutcome.PeerDidNotOffer);
@@ -282,7 +286,23 @@ internal sealed partial class TcpEndpoint
 
     private SegmentVerdict OnSegmentSMode(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
     {
-        if (seg.IsSyn || options.Has(Suboptions.Decline | Suboptions.UnknownMandatory | Suboptions.AnyPkConf))
+        if (options.Has(Suboptions.UnknownMandatory))
+        {
+            // [TD-43]; INIT1 beside it is consumed as where there is no common algorithm ([TD-48]).
+            int length = 0;
+            if (options.Has(Suboptions.Init1) && GatherInit(seg, crypt, TcpcryptDialect.None, out length) != true)
+            {
+                AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+                return DropReason.CryptRefused;
+            }
+
+            _rcv.Nxt += length;
+            KeepWindow();
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            return GoOnPlain(now, seg, crypt, isConsumed: length > 0);
+        }
+
+        if (seg.IsSyn || options.Has(Suboptions.Decline | Suboptions.AnyPkConf))
         {
             // In simultaneous open two Defaults are both S ([TD-44], [TD-61]).
             crypt.Disable(options.Has(Suboptions.Decline) ? TcpcryptOutcome.PeerDeclined : TcpcryptOutcome.RoleConflict);

@@ -552,6 +552,43 @@ public sealed class DisabledTests
         bench.Finish(peer.Socket);
     }
 
+    [Test]
+    [Spec("TD-43"), Spec("TD-46")]
+    public void A_listener_that_is_C_and_does_not_know_a_mandatory_opcode_says_which()
+    {
+        CryptBench bench = new(options => options.CMode = TcpcryptCMode.Always);
+        CryptPeer peer = bench.NewPeer();
+        peer.Open([]);
+        Heard answer = peer.Ask(CryptPeer.With(Seg.Ack(), 0xc5));
+        Assert.That(answer.Crypt, Is.EqualTo(Say.DeclineUnknown(0xc5)));
+        peer.Socket = bench.Accept();
+        peer.ExchangePlain();
+        bench.Finish(peer.Socket);
+    }
+
+    [Test]
+    [Spec("TD-4"), Spec("TD-43"), Spec("TD-46")]
+    public void S_that_does_not_know_a_mandatory_opcode_says_which([Values] bool withInit1)
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer();
+        peer.TakePkConf(peer.Open([]).Crypt);
+        peer.MakeInit1();
+        Seg seg = withInit1 ? peer.Init1Segment() with { Options = Say.Option([Opcode.Init1, 0xc5]) } : CryptPeer.With(Seg.Ack(), 0xc5);
+        Heard answer = peer.Ask(seg);
+        Assert.That(answer.Crypt, Is.EqualTo(Say.DeclineUnknown(0xc5)));
+        peer.Socket = bench.Accept();
+        Assert.That(peer.Read(), Is.Empty, "INIT1 is no data");
+        if (withInit1)
+        {
+            Assert.That(answer.Seg.AckNo, Is.EqualTo(1 + peer.Init1.Length));
+            peer.Nxt = 1 + (uint)peer.Init1.Length;
+        }
+
+        peer.ExchangePlain();
+        bench.Finish(peer.Socket);
+    }
+
     private static void GoesOnPlain(CryptBench bench, CryptPeer peer, TcpcryptOutcome outcome)
     {
         Assert.That(peer.Send(Seg.Ack()).TrueForAll(static heard => heard.Crypt is null && heard.Seg.Len == 0), Is.True, "after the last ACK");
