@@ -286,6 +286,12 @@ internal sealed partial class TcpEndpoint
 
     private SegmentVerdict OnSegmentSMode(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
     {
+        if (crypt.IsWorking)
+        {
+            // INIT1 is here, and what comes behind it is under MAC.
+            return DropReason.CryptInitRepeated;
+        }
+
         if (options.Has(Suboptions.UnknownMandatory))
         {
             // [TD-43]; INIT1 beside it is consumed as where there is no common algorithm ([TD-48]).
@@ -327,11 +333,6 @@ internal sealed partial class TcpEndpoint
             return GoOnPlain(now, seg, crypt);
         }
 
-        if (crypt.IsWorking)
-        {
-            return DropReason.CryptInitRepeated;
-        }
-
         switch (GatherInit(seg, crypt, TcpcryptDialect.None, out int length))
         {
             case null:
@@ -369,6 +370,12 @@ internal sealed partial class TcpEndpoint
         ProcessAck(now, seg);
         return SegmentVerdict.Processed;
     }
+
+    /// <summary>S went plain, and what comes first is INIT1 all the same: a bare ACK was quicker, late or forged. It is no application's data ([TD-49]).</summary>
+    private bool IsStrayInit1(scoped in Segment seg) =>
+        _crypt is { State: CryptState.Disabled, Role: TcpcryptRole.S } crypt && _rcv.Nxt == _rcv.Irs + 1 && seg.Seq == _rcv.Nxt && seg.Payload.Length > 0
+        && (crypt.Settings.AbortOnLostHandshake || crypt.Settings.IsRequired)
+        && (InitMessage.IsWellFormed1(seg.Payload, crypt.PkConf) || CryptOptions.Parse(seg.Options, crypt.Layer.Kinds, isOpeningSyn: false).Has(Suboptions.Init1));
 
     /// <summary>S's public-key work is done: INIT2, and ENCRYPTING ([TD-32]).</summary>
     internal void OnServerReady(TcpInstant now, ServerWork work)
@@ -447,6 +454,12 @@ internal sealed partial class TcpEndpoint
             // [TD-40]: S's data has overtaken INIT2.
             crypt.Hold(seg.Octets);
             return SegmentVerdict.Processed;
+        }
+
+        if (crypt.IsWorking)
+        {
+            // INIT1 is being made, or INIT2 is here: nothing without MAC can be S's answer any more.
+            return DropReason.CryptInitRepeated;
         }
 
         bool isInitCovered = _isInitSent && seg.Ack >= _snd.Iss + 1 + crypt.SentPrefix;

@@ -22,7 +22,7 @@ internal sealed partial class TcpEndpoint
         _segmentsReceived += seg.Count;
         SegmentVerdict verdict = State == TcpState.SynSent ? OnSegmentSynSent(now, seg)
             : _crypt is { State: not CryptState.Disabled } crypt ? OnSegmentWithCrypt(now, seg, crypt)
-            : OnSegmentSynchronized(now, seg);
+            : OnSegmentPlain(now, seg);
         if (!IsClosed && (_ackNow || _dupAckPending || HasSomethingToSend))
         {
             MarkReady();
@@ -30,6 +30,17 @@ internal sealed partial class TcpEndpoint
 
         UpdateDeadline();
         return verdict;
+    }
+
+    private SegmentVerdict OnSegmentPlain(TcpInstant now, scoped in Segment seg)
+    {
+        if (IsStrayInit1(seg))
+        {
+            AbortCrypt(now, _crypt!, TcpcryptOutcome.HandshakeLost);
+            return DropReason.CryptRefused;
+        }
+
+        return OnSegmentSynchronized(now, seg);
     }
 
     // RFC 9293 §3.10.7.3.

@@ -589,6 +589,60 @@ public sealed class DisabledTests
         bench.Finish(peer.Socket);
     }
 
+    [Test]
+    [Spec("TD-49")]
+    public void S_that_went_plain_before_INIT1_came_is_not_handed_it_either([Values] bool withOption)
+    {
+        // Somebody on the path, or a delayed segment, was quicker with a bare ACK.
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer();
+        peer.TakePkConf(peer.Open([]).Crypt);
+        peer.MakeInit1();
+        peer.Silence(Seg.Ack());
+        peer.Socket = bench.Accept();
+        Heard answer = peer.Ask(withOption ? peer.Init1Segment() : peer.Init1Segment() with { Options = [] });
+        Assert.That(answer.Seg.IsRst, Is.True, $"{answer}");
+        Assert.That(peer.Read(), Is.Empty);
+    }
+
+    [Test]
+    [Spec("TD-40"), Spec("TD-63")]
+    public void S_that_works_on_INIT1_is_not_sent_to_plain_TCP_by_a_bare_ACK()
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer();
+        peer.TakePkConf(peer.Open([]).Crypt);
+        bench.Stack.Workers.IsHeld = true;
+        Assert.That(peer.SendInit1(), Is.Empty);
+        peer.Silence(Seg.Ack(1) with { Seq = 1 });
+        peer.Silence(Seg.Text("forged", 1));
+        bench.Stack.Workers.IsHeld = false;
+        Heard init2 = peer.Ask(peer.Init1Segment());
+        peer.Complete(init2);
+        peer.SendProtected(Seg.Ack());
+        peer.Socket = bench.Accept();
+        peer.Exchange();
+        bench.Finish(peer.Socket);
+    }
+
+    [Test]
+    [Spec("TD-40"), Spec("TD-49")]
+    public void C_that_works_on_INIT2_is_not_aborted_by_a_bare_ACK()
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.Connect(out _);
+        peer.Respond(peer.SynAck(Say.PkConf(Say.P256, Say.Marker)).Single());
+        bench.Stack.Workers.IsHeld = true;
+        Assert.That(peer.SendInit2(), Is.Empty);
+        peer.Silence(Seg.Ack(1 + (uint)peer.Init1.Length) with { Seq = 1 });
+        peer.Silence(Seg.Text("forged", 1) with { AckNo = 1 + (uint)peer.Init1.Length });
+        bench.Stack.Workers.IsHeld = false;
+        bench.Advance(1);
+        Assert.That(peer.Take().Exists(static heard => heard.IsAuthentic), Is.True);
+        peer.Exchange();
+        bench.Finish(peer.Socket);
+    }
+
     private static void GoesOnPlain(CryptBench bench, CryptPeer peer, TcpcryptOutcome outcome)
     {
         Assert.That(peer.Send(Seg.Ack()).TrueForAll(static heard => heard.Crypt is null && heard.Seg.Len == 0), Is.True, "after the last ACK");
