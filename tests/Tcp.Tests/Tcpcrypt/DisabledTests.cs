@@ -643,6 +643,38 @@ public sealed class DisabledTests
         bench.Finish(peer.Socket);
     }
 
+    [Test]
+    [Spec("TD-107")]
+    public void A_listener_that_hears_nothing_valid_behind_NEXTK2_gives_up_with_a_reset()
+    {
+        CryptBench bench = new();
+        CryptPeer first = bench.NewPeer().OpenAsC();
+        first.Exchange();
+        first.Socket.Close();
+        CryptPeer second = bench.NewPeer(isn: 5);
+        second.Open(Say.NextK1(first.Successor!.Identifier));
+        second.Silence(Seg.Text("plain, since CRYPT was lost on the way", 1));
+        bench.Advance(300);
+        List<Heard> heard = second.Take();
+        Assert.That(heard[^1].Seg.IsRst, Is.True, string.Join("; ", heard));
+        bench.AssertNothingToAccept();
+    }
+
+    [Test]
+    [Spec("TD-107")]
+    public void A_resumption_whose_answer_lost_its_option_is_not_tried_again()
+    {
+        CryptBench bench = new();
+        CryptPeer first = bench.Connect(out _).AnswerAsS();
+        first.Exchange();
+        CryptPeer second = bench.Connect(out Heard resuming, localPort: 5001);
+        Assert.That(resuming.Crypt![0], Is.EqualTo(Opcode.NextK1));
+        second.SynAck(null);
+        second.Send(Seg.Rst());
+        bench.Connect(out Heard third, localPort: 5002);
+        Assert.That(third.Crypt, Is.Empty, "public keys, no session");
+    }
+
     private static void GoesOnPlain(CryptBench bench, CryptPeer peer, TcpcryptOutcome outcome)
     {
         Assert.That(peer.Send(Seg.Ack()).TrueForAll(static heard => heard.Crypt is null && heard.Seg.Len == 0), Is.True, "after the last ACK");

@@ -168,6 +168,8 @@ internal sealed partial class CryptBlock
 
         if (!options.HasCrypt)
         {
+            // [TD-107]: NEXTK2 may have been lost on the way, and would be the next time.
+            ForgetSession();
             Disable(TcpcryptOutcome.PeerDidNotOffer);
         }
         else if (options.Has(Suboptions.UnknownMandatory))
