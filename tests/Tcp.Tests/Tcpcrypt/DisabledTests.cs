@@ -675,6 +675,18 @@ public sealed class DisabledTests
         Assert.That(third.Crypt, Is.Empty, "public keys, no session");
     }
 
+    [Test]
+    [Spec("TD-52")]
+    public void A_listener_answers_a_repeated_SYN_without_CRYPT_in_plain()
+    {
+        // Something on the way back drops SYN,ACKs with CRYPT; the third SYN goes without.
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer();
+        Assert.That(peer.Open([]).Crypt, Is.Not.Null);
+        Assert.That(peer.Open(null).Crypt, Is.Null);
+        GoesOnPlain(bench, peer, TcpcryptOutcome.PeerDidNotOffer);
+    }
+
     private static void GoesOnPlain(CryptBench bench, CryptPeer peer, TcpcryptOutcome outcome)
     {
         Assert.That(peer.Send(Seg.Ack()).TrueForAll(static heard => heard.Crypt is null && heard.Seg.Len == 0), Is.True, "after the last ACK");
