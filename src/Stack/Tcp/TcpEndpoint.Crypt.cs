@@ -295,17 +295,17 @@ internal sealed partial class TcpEndpoint
         if (options.Has(Suboptions.UnknownMandatory))
         {
             // [TD-43]; INIT1 beside it is consumed as where there is no common algorithm ([TD-48]).
-            int length = 0;
-            if (options.Has(Suboptions.Init1) && GatherInit(seg, crypt, TcpcryptDialect.None, out length) != true)
+            int consumed = 0;
+            if (options.Has(Suboptions.Init1) && GatherInit(seg, crypt, TcpcryptDialect.None, out consumed) != true)
             {
                 AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
                 return DropReason.CryptRefused;
             }
 
-            _rcv.Nxt += length;
+            _rcv.Nxt += consumed;
             KeepWindow();
             crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
-            return GoOnPlain(now, seg, crypt, isConsumed: length > 0);
+            return GoOnPlain(now, seg, crypt, isConsumed: consumed > 0);
         }
 
         if (seg.IsSyn || options.Has(Suboptions.Decline | Suboptions.AnyPkConf))
