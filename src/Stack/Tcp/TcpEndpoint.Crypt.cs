@@ -587,7 +587,7 @@ internal sealed partial class TcpEndpoint
         ReadOnlySpan<byte> part = seg.Payload;
         if (offset < 0)
         {
-            part = part[Math.Min(-offset, part.Length)..];
+            part = part[(int)Math.Min(-(long)offset, part.Length)..];
             offset = 0;
         }
 

@@ -687,6 +687,26 @@ public sealed class DisabledTests
         GoesOnPlain(bench, peer, TcpcryptOutcome.PeerDidNotOffer);
     }
 
+    [Test]
+    [Spec("TD-64"), Spec("TD-122")]
+    public void INIT_messages_far_outside_the_window_throw_nothing_and_do_nothing([Values(0x8000_0001u, 0x8000_0000u, 0x7FFF_FFFFu, 0xFFFF_0000u, 5000u)] uint seq)
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.Connect(out _);
+        peer.Respond(peer.SynAck(Say.PkConf(Say.P256, Say.Marker)).Single());
+        peer.Silence(peer.Init2Segment() with { Seq = seq });
+        Assert.That(peer.SendInit2().Single().IsAuthentic, Is.True);
+        peer.Exchange();
+
+        CryptPeer other = bench.NewPeer();
+        other.TakePkConf(other.Open([]).Crypt);
+        other.MakeInit1();
+        other.Silence(other.Init1Segment() with { Data = other.Init1[..20] });
+        other.Silence(other.Init1Segment() with { Seq = seq });
+        other.Complete(other.SendInit1().Single(heard => heard.IsInit));
+        bench.Finish(peer.Socket);
+    }
+
     private static void GoesOnPlain(CryptBench bench, CryptPeer peer, TcpcryptOutcome outcome)
     {
         Assert.That(peer.Send(Seg.Ack()).TrueForAll(static heard => heard.Crypt is null && heard.Seg.Len == 0), Is.True, "after the last ACK");
