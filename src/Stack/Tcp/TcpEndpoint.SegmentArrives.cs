@@ -176,7 +176,8 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpMissingTimestamp;
         }
 
-        if (Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime)
+        // Under MAC there are no segments of an earlier lap of the numbers, but the timestamps' values are not covered ([TD-78]): who alters one could shut the peer out.
+        if (!IsProtected && Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime)
         {
             // R1: acknowledge and drop. A bare old ACK needs no answer each time, or two hosts could keep each other busy.
             RequestStrayAck(now, hasData: seg.Len > 0);

@@ -392,6 +392,30 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
         bench.Finish(peer.Socket);
     }
 
+    [Test]
+    [Spec("TD-35"), Spec("TD-78")]
+    public void Timestamps_that_somebody_has_altered_do_not_shut_the_peer_out()
+    {
+        // Their values are under no MAC: PAWS would believe whoever is on the path.
+        CryptBench bench = Bench();
+        CryptPeer peer = NewPeer(bench);
+        peer.TsVal = 5000;
+        peer.TakePkConf(peer.Open([]).Crypt);
+        peer.Complete(peer.SendInit1().Single());
+        peer.SendProtected(Seg.Ack());
+        peer.Socket = bench.Accept();
+        peer.Exchange();
+        byte[] packet = peer.Protect(Seg.Text("x"));
+        peer.Nxt++;
+        packet[20 + 20 + 4] ^= 0x40;
+        Seg.FixChecksums(packet);
+        bench.Stack.Inject(packet);
+        Assert.That(peer.Read(), Is.EqualTo("x"u8.ToArray()));
+        peer.Take();
+        peer.Exchange();
+        bench.Finish(peer.Socket);
+    }
+
     private CryptBench Bench(Action<TcpcryptOptions>? crypt = null, Action<SteppedStackOptions>? configure = null, bool isActive = false) => new(crypt, configure, isn, isActive);
 
     private CryptPeer NewPeer(CryptBench bench)
