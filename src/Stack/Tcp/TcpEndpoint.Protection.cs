@@ -39,7 +39,7 @@ internal sealed partial class TcpEndpoint
     private int ProtectedSackBlocks => _agreed.Sack && _reassembler is { IsEmpty: false } ? Math.Min(_reassembler.RangeCount, _ts.IsOn ? 1 : 2) : 0;
 
     /// <summary>What re-keying says about a segment that is about to leave; null where there is none.</summary>
-    private SegmentPlan? PlanSegment(TcpInstant now, Seq<Local> seq, int length, bool hasFin, bool wantSync = false)
+    private SegmentPlan? PlanSegment(TcpInstant now, Seq<Local> seq, int length, bool hasFin, bool wantSync = false, byte unknown = 0)
     {
         if (_rekeying is not { } rekeying)
         {
@@ -47,10 +47,21 @@ internal sealed partial class TcpEndpoint
         }
 
         ulong offset = SendOffset(_crypt!, seq);
-        return rekeying.Plan(now.SinceStart, offset, offset + (ulong)length, hasFin, Unsent > 0 && !IsStreamHeld, wantSync);
+        return rekeying.Plan(now.SinceStart, offset, offset + (ulong)length, hasFin, Unsent > 0 && !IsStreamHeld, wantSync, SegmentRekeying.SuboptionsRoom - (unknown == 0 ? 0 : UnknownLength));
     }
 
-    private int WriteProtectedOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan)
+    /// <summary>UNKNOWN that names one opcode.</summary>
+    private const int UnknownLength = 3;
+
+    /// <summary>What the next bare ACK has to name ([TD-4], [TD-47]).</summary>
+    private byte TakeUnknownOpcode()
+    {
+        byte unknown = _crypt is { IsEncrypting: true } crypt ? crypt.UnknownOpcode : (byte)0;
+        _crypt?.UnknownOpcode = 0;
+        return unknown;
+    }
+
+    private int WriteProtectedOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan, byte unknown)
     {
         CryptBlock crypt = _crypt!;
         if (_ts.IsOn)
@@ -60,7 +71,7 @@ internal sealed partial class TcpEndpoint
 
         int tagOffset = TcpHeader.MinLength + options.Length + 2;
         options.Option(crypt.Layer.Kinds.Mac, stackalloc byte[16]);
-        if (plan is { SuboptionsLength: > 0 } said)
+        if (plan is { } said && (said.SuboptionsLength > 0 || unknown != 0))
         {
             Span<byte> area = stackalloc byte[SegmentRekeying.SuboptionsRoom];
             SuboptionWriter writer = new(area);
@@ -77,6 +88,11 @@ internal sealed partial class TcpEndpoint
             if (said.SyncRequest is { } request)
             {
                 writer.Clock(Opcode.SyncRequest, request);
+            }
+
+            if (unknown != 0)
+            {
+                writer.Variable(Opcode.Unknown, [unknown]);
             }
 
             options.Option(crypt.Layer.Kinds.Crypt, writer.Written);
@@ -184,6 +200,14 @@ internal sealed partial class TcpEndpoint
             // Reference spec 6.4: the daemon's defective repetition of INIT2. Its data is nobody's.
             SendStrayAck(now);
             return DropReason.CryptInitRepeated;
+        }
+
+        if (crypt.IsDraft && options.Has(Suboptions.UnknownMandatory))
+        {
+            // [TD-4]: the state stays as it was before the segment.
+            crypt.UnknownOpcode = options.UnknownMandatoryOpcode;
+            SendStrayAck(now);
+            return DropReason.CryptUnknownOpcode;
         }
 
         ulong offset = ReceiveOffset(crypt, seg.Seq);

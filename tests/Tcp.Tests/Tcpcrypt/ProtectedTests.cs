@@ -416,6 +416,24 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
         bench.Finish(peer.Socket);
     }
 
+    [Test]
+    [Spec("TD-4"), Spec("TD-47")]
+    public void An_unknown_mandatory_opcode_is_named_and_its_segment_has_no_effect()
+    {
+        if (!IsDraft)
+        {
+            return;
+        }
+
+        (CryptBench bench, CryptPeer peer) = Accepted();
+        Heard answer = peer.AskProtected(Seg.Text("not taken"), [0xc5]);
+        Assert.That((answer.IsAuthentic, answer.Seg.AckNo), Is.EqualTo((true, peer.Nxt)));
+        Assert.That(answer.Find(Opcode.Unknown)?[1..], Is.EqualTo(new byte[] { 0xc5 }));
+        Assert.That(peer.Read(), Is.Empty);
+        peer.Exchange();
+        bench.Finish(peer.Socket);
+    }
+
     private CryptBench Bench(Action<TcpcryptOptions>? crypt = null, Action<SteppedStackOptions>? configure = null, bool isActive = false) => new(crypt, configure, isn, isActive);
 
     private CryptPeer NewPeer(CryptBench bench)
