@@ -385,7 +385,11 @@ internal sealed partial class TcpEndpoint
 
     private void OnCryptTimeout(TcpInstant now)
     {
-        if (_verifySince != default && now >= _verifyAt)
+        if (_crypt is { IsSetup: true } crypt)
+        {
+            AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeTimedOut);
+        }
+        else if (_verifySince != default && now >= _verifyAt)
         {
             OnVerifyTimeout(now);
         }
