@@ -359,6 +359,7 @@ internal sealed partial class TcpEndpoint
 
     private TcpInstant _verifySince;
     private TcpInstant _verifyAt;
+    private TimeSpan _verifyPatience;
     private int _verifyProbes;
 
     private SegmentVerdict OnUnauthenticatedReset(TcpInstant now, scoped in Segment seg, CryptBlock crypt)
@@ -375,7 +376,9 @@ internal sealed partial class TcpEndpoint
 
         if (_verifySince == default)
         {
+            // By the time-out of now: that of data in flight grows as fast as time passes.
             _verifySince = now;
+            _verifyPatience = TimeSpan.FromTicks(Math.Max(2 * _rtt.Rto.Ticks, s_verifyTime.Ticks));
             _verifyProbes = 0;
             OnVerifyTimeout(now);
         }
@@ -401,8 +404,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>Asks the peer, under MAC, whether it still has the connection; gives up when it has had long enough and said nothing.</summary>
     private void OnVerifyTimeout(TcpInstant now)
     {
-        TimeSpan patience = TimeSpan.FromTicks(Math.Max(2 * _rtt.Rto.Ticks, s_verifyTime.Ticks));
-        if (_verifyProbes >= VerifyProbes && now >= _verifySince + patience)
+        if (_verifyProbes >= VerifyProbes && now >= _verifySince + _verifyPatience)
         {
             _core.Counters.CryptResetsVerified++;
             _core.Counters.TcpEstabResets++;
@@ -413,7 +415,7 @@ internal sealed partial class TcpEndpoint
 
         _verifyProbes++;
         SendKeepAlive(now);
-        _verifyAt = now + (patience / VerifyProbes);
+        _verifyAt = now + (_verifyPatience / VerifyProbes);
         UpdateCryptTimer(now);
     }
 
