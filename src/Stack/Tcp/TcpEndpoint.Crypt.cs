@@ -582,9 +582,9 @@ internal sealed partial class TcpEndpoint
 
     private void OnHeldSegment(TcpInstant now, byte[] octets)
     {
-        if (!IsClosed && TcpHeader.TryParse(octets, out TcpHeader header))
+        if (!IsClosed && TcpHeader.TryParse(octets, out TcpHeader header) && OnSegment(now, Segment.From(header, octets, Ecn.NotEct, 0)) is { IsDrop: true } dropped)
         {
-            OnSegment(now, Segment.From(header, octets, Ecn.NotEct, 0));
+            _core.Counters.CountDrop(dropped.Reason);
         }
     }
 

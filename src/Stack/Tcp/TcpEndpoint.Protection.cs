@@ -407,9 +407,7 @@ internal sealed partial class TcpEndpoint
         if (_verifyProbes >= VerifyProbes && now >= _verifySince + _verifyPatience)
         {
             _core.Counters.CryptResetsVerified++;
-            _core.Counters.TcpEstabResets++;
-            ReceiveQueue.Discard();
-            Finish(SocketError.ConnectionReset);
+            CloseByReset();
             return;
         }
 

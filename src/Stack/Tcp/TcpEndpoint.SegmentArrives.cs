@@ -248,6 +248,13 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpResetChallenged;
         }
 
+        CloseByReset();
+        return DropReason.TcpReset;
+    }
+
+    /// <summary>The peer's RST is believed.</summary>
+    private void CloseByReset()
+    {
         switch (State)
         {
             case TcpState.SynReceived:
@@ -265,8 +272,6 @@ internal sealed partial class TcpEndpoint
                 Finish(SocketError.ConnectionReset);
                 break;
         }
-
-        return DropReason.TcpReset;
     }
 
     /// <summary>Fourth: SYN (RFC 5961 §4.2: challenge, whatever its sequence number).</summary>

@@ -1,8 +1,10 @@
+using System.Buffers.Binary;
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Tcpcrypt.Core;
 using Tcpcrypt.Crypt;
 using Tcpcrypt.Testing;
+using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp.Tests.Encrypted;
 
@@ -222,6 +224,103 @@ public sealed class LossTests
         CryptPeer fresh = bench.NewPeer().OpenAsC();
         fresh.Exchange();
         bench.Finish(fresh.Socket);
+    }
+
+    [Test]
+    [Spec("TD-93"), Spec("TD-110"), Spec("TD-111")]
+    public void The_path_MTU_changes_under_way([Values(1280, 576, 120, 68)] int mtu, [Values] bool rekeys)
+    {
+        SecretTalk talk = Talk(mtu, reversedRole: false);
+        Assert.That(talk.Connect(), Is.True);
+        talk.Path.Hook = (toA, packet) =>
+        {
+            if (packet.Length <= mtu || (packet[6] & 0x40) == 0)
+            {
+                return packet;
+            }
+
+            // A router in between: destination unreachable, fragmentation needed.
+            byte[] icmp = new byte[56];
+            Ipv4Header.Write(icmp, IpProtocol.Icmp, Ipv4Address.Parse("10.0.0.3"), Ipv4Address.Read(packet.AsSpan(12)), 1);
+            icmp[20] = 3;
+            icmp[21] = 4;
+            BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(26), (ushort)mtu);
+            packet.AsSpan(0, 28).CopyTo(icmp.AsSpan(28));
+            BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(22), InternetChecksum.Finish(InternetChecksum.Sum(icmp.AsSpan(20))));
+            BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(10), 0);
+            BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(10), InternetChecksum.Finish(InternetChecksum.Sum(icmp.AsSpan(0, 20))));
+            talk.Path.Inject(!toA, icmp);
+            return null;
+        };
+        if (rekeys)
+        {
+            talk.Client.Rekey();
+            talk.Server!.Rekey();
+        }
+
+        Assert.That(talk.Transfer(30_000), Is.True, $"{talk}");
+    }
+
+    [Test]
+    [Spec("TD-40"), Spec("TD-124")]
+    public void What_is_held_before_INIT2_is_bounded()
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.Connect(out _);
+        peer.Respond(peer.SynAck(Say.PkConf(Say.P256, Say.Marker)).Single());
+        long before = bench.Stack.Core.Blocks.InUse;
+        for (int forged = 0; forged < 200; forged++)
+        {
+            peer.Silence(Seg.Bytes(new byte[1000], 1 + (uint)peer.Init2.Length) with { AckNo = 1 + (uint)peer.Init1.Length, Options = [70, 18, .. new byte[16], 1, 1] });
+        }
+
+        Assert.That(bench.Stack.Core.Blocks.InUse, Is.EqualTo(before));
+        Assert.That(peer.SendInit2()[^1].IsAuthentic, Is.True);
+        peer.Exchange();
+        Assert.That(bench.Drops(DropReason.CryptBadMac), Is.EqualTo(16));
+        bench.Finish(peer.Socket);
+    }
+
+    [Test]
+    [Spec("TD-81"), Spec("TD-85")]
+    public void A_last_FIN_that_finds_nobody_closes_in_order()
+    {
+        // The peer's TIME-WAIT is over, our FIN's acknowledgment was lost: RST without MAC is all that is left to hear.
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer().OpenAsC();
+        peer.SendProtected(Seg.Fin());
+        peer.Nxt++;
+        peer.Socket.Shutdown(SocketShutdown.Send);
+        Assert.That(peer.Socket.State, Is.EqualTo(TcpState.LastAck));
+        for (int tenths = 0; tenths < 200 && peer.Socket.State != TcpState.Closed; tenths++)
+        {
+            foreach (Heard heard in peer.Take())
+            {
+                peer.Send(Seg.Rst(heard.Seg.AckNo));
+            }
+
+            bench.Advance(0.1);
+        }
+
+        Assert.That(peer.Socket.State, Is.EqualTo(TcpState.Closed));
+        Assert.That(peer.Socket.TakeError(), Is.EqualTo(SocketError.Success), "as in plain TCP (RFC 9293 3.10.7.4, second)");
+    }
+
+    [Test]
+    [Spec("TD-83")]
+    public void A_new_SYN_ends_TIME_WAIT_of_an_encrypted_connection_by_TCPs_rules()
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer().OpenAsC();
+        peer.Exchange();
+        peer.Socket.Shutdown(SocketShutdown.Send);
+        peer.TakeAndAcknowledge();
+        peer.SendProtected(Seg.Fin());
+        Assert.That(bench.Stack.Core.Tcp.TimeWait.Count, Is.EqualTo(1));
+        Assert.That(peer.Send(Seg.Syn(Say.Option()) with { Seq = peer.Nxt - 50 }).TrueForAll(static heard => !heard.Seg.IsSyn && heard.IsAuthentic), Is.True, "an old one: a MACed ACK at most");
+        Assert.That(bench.Stack.Core.Tcp.TimeWait.Count, Is.EqualTo(1));
+        Assert.That(peer.Send(Seg.Syn([.. Opt.Mss(1460), .. Say.Option()]) with { Seq = peer.Nxt + 5000 }).Single().Seg.IsSyn, Is.True);
+        Assert.That(bench.Stack.Core.Tcp.TimeWait.Count, Is.Zero);
     }
 
     [TestCase("INIT2 never comes")]
