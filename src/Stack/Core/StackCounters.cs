@@ -144,6 +144,8 @@ internal sealed class StackCounters
     public long CryptFailures;
     public long CryptResetsVerified;
     public long CryptRekeys;
+    public long CryptCookiesSent;
+    public long CryptCookiesAccepted;
 
     public long this[DropReason reason] => Volatile.Read(ref _drops[(int)reason]);
 

@@ -48,6 +48,9 @@ internal sealed class SynCache(TcpLayer tcp)
 
     public int Count => _byAge.Count;
 
+    /// <summary>Connections in tcpcrypt's handshake, which count as half-open ones: they hold no place in an accept queue.</summary>
+    internal int InHandshake { get; set; }
+
     /// <summary>A SYN for a listener (RFC 9293 §3.10.7.2, third). Data on it is not acknowledged: the peer sends it again.</summary>
     public SegmentVerdict OnSyn(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, Seq<Local>? minimumIsn)
     {
@@ -64,17 +67,24 @@ internal sealed class SynCache(TcpLayer tcp)
             return DropReason.TcpAcceptQueueFull;
         }
 
-        if (_byAge.Count >= _core.Options.Tcp.SynCacheSize)
-        {
-            _core.Counters.TcpSynCacheOverflows++;
-            _core.Counters.CountDrop(DropReason.TcpSynCacheFull);
-            Remove(_byAge.First!.Value);
-        }
-
         HalfOpen half = Create(now, listener, listener.Options, tuple, seg, options, minimumIsn);
         if (half.Crypt is { } crypt && ActOnCrypt(now, half, crypt, listener, seg) is { } verdict)
         {
             return verdict;
+        }
+
+        if (_byAge.Count >= _core.Options.Tcp.SynCacheSize)
+        {
+            _core.Counters.TcpSynCacheOverflows++;
+            if (half.Crypt is { State: CryptState.SMode } asked)
+            {
+                // [TD-58]: nothing is kept, and the opener can encrypt all the same.
+                SendSynAckWithCookie(now, half, asked);
+                return SegmentVerdict.Processed;
+            }
+
+            _core.Counters.CountDrop(DropReason.TcpSynCacheFull);
+            Remove(_byAge.First!.Value);
         }
 
         half.Node = _byAge.AddLast(half);
@@ -237,7 +247,7 @@ internal sealed class SynCache(TcpLayer tcp)
         }
 
         TcpListener listener = half.Listener!;
-        if (listener.IsFull || tcp.IsFull)
+        if (listener.IsFull || tcp.IsFull || (half.Crypt is { IsSetup: true } && InHandshake >= _core.Options.Tcp.SynCacheSize))
         {
             // The ACK is dropped, never answered by RST: the peer believes in the connection and sends again (design: accept queue).
             _core.Counters.TcpAcceptQueueOverflows++;
@@ -258,6 +268,74 @@ internal sealed class SynCache(TcpLayer tcp)
         }
 
         return endpoint.OnSegment(now, seg);
+    }
+
+    private SynCookie? _cookies;
+
+    /// <summary>INIT1 with a cookie of ours, for a connection that nothing is known of ([TD-58]); null when it is none.</summary>
+    public SegmentVerdict? OnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg)
+    {
+        if (_cookies is null || _core.Crypt is not { } layer || seg.IsSyn || seg.IsFin || !seg.IsAck)
+        {
+            return null;
+        }
+
+        CryptOptions options = CryptOptions.Parse(seg.Options, layer.Kinds, isOpeningSyn: false);
+        Seq<Local> iss = seg.Ack - 1u;
+        Seq<Remote> irs = seg.Seq - 1u;
+        if (!options.Has(Suboptions.Init1) || !_cookies.TryRead(now, tuple, iss, irs, options.AckCookie, out CookieFacts facts))
+        {
+            return null;
+        }
+
+        CryptSettings settings = listener.Options.Crypt ?? layer.Settings;
+        if (listener.IsFull || tcp.IsFull || InHandshake >= _core.Options.Tcp.SynCacheSize || layer.Workers.IsFull)
+        {
+            return DropReason.CryptQueueFull;
+        }
+
+        HalfOpen half = new(this)
+        {
+            Tuple = tuple,
+            Listener = listener,
+            Options = listener.Options,
+            Iss = iss,
+            Irs = irs,
+            Agreed = facts.Agreed,
+            Window = (uint)Math.Min(listener.Options.ReceiveBufferSize, 0xFFFF),
+            Shift = facts.Agreed.WindowScaling ? SynAgreement.ShiftFor(listener.Options.ReceiveBufferSize) : (byte)0,
+            TsRecent = seg.TsVal,
+            ArrivedAt = now,
+            Crypt = CryptBlock.FromCookie(layer, settings, facts),
+        };
+        TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
+        tcp.Add(endpoint, tuple);
+        _core.Counters.TcpPassiveOpens++;
+        _core.Counters.CryptCookiesAccepted++;
+        endpoint.HandOverTo(listener);
+        return endpoint.OnSegment(now, seg);
+    }
+
+    private void SendSynAckWithCookie(TcpInstant now, HalfOpen half, CryptBlock crypt)
+    {
+        if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is not { } slot)
+        {
+            return;
+        }
+
+        _cookies ??= new SynCookie(_core.Random);
+        CookieFacts facts = new() { KeyExchange = crypt.OfferFirst(), IsRemoteAware = crypt.IsRemoteAware, Agreed = half.Agreed };
+        Span<byte> cookie = stackalloc byte[SynCookie.Length];
+        _cookies.Write(now, half.Tuple, half.Iss, half.Irs, facts, cookie);
+
+        // All 40 octets are used: 20 by the options of every SYN,ACK, 2 + 8 + 10 by CRYPT.
+        Span<byte> content = stackalloc byte[TcpHeader.MaxOptionsLength];
+        SuboptionWriter writer = new(content);
+        crypt.WritePkConf(ref writer);
+        writer.Variable(Opcode.SynCookie, cookie);
+        WriteSynAck(now, half, slot, crypt.Layer.Kinds.Crypt, writer.Written);
+        _core.Counters.CryptCookiesSent++;
+        _core.Send(slot);
     }
 
     public void OnDeadline(TcpInstant now, HalfOpen half)
@@ -315,15 +393,26 @@ internal sealed class SynCache(TcpLayer tcp)
             return;
         }
 
+        Span<byte> content = stackalloc byte[TcpHeader.MaxOptionsLength];
+        SuboptionWriter writer = new(content);
+        half.Crypt?.WriteSynAck(ref writer);
+        WriteSynAck(now, half, slot, half.Crypt?.Layer.Kinds.Crypt ?? 0, writer.Written);
+        _core.Send(slot);
+    }
+
+    /// <summary>The SYN,ACK, with a CRYPT option unless <paramref name="suboptions"/> is empty.</summary>
+    private void WriteSynAck(TcpInstant now, HalfOpen half, PacketSlot slot, byte cryptKind, scoped ReadOnlySpan<byte> suboptions)
+    {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
         int mss = _core.Options.Mtu - SegmentWriter.PayloadOffset(0);
         mss = half.Options.MaximumSegmentSize is int limit ? Math.Clamp(limit, 64, mss) : mss;
         uint tsVal = unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
         tcp.WriteSynOptions(ref options, mss, half.Agreed.Sack, half.Agreed.Timestamps, tsVal, half.TsRecent, half.Agreed.WindowScaling ? half.Shift : null);
-        if (half.Crypt is { } crypt)
+        if (suboptions.Length > 0)
         {
-            TcpEndpoint.WriteSynAckCrypt(ref options, crypt);
+            options.Option(cryptKind, suboptions);
+            options.Pad();
         }
 
         SegmentWriter.Write(
@@ -341,7 +430,6 @@ internal sealed class SynCache(TcpLayer tcp)
             },
             0);
         _core.Counters.TcpOutSegs++;
-        _core.Send(slot);
     }
 
     private void SendAck(TcpInstant now, HalfOpen half)

@@ -30,11 +30,26 @@ internal sealed partial class TcpEndpoint
     /// <summary>No later connection resumes this one's session ([TD-105]).</summary>
     public void FlushCryptSession() => _crypt?.FlushSession();
 
-    /// <summary>The listener gets the connection when the handshake is over.</summary>
+    /// <summary>From ESTABLISHED to ENCRYPTING or DISABLED; then the peer is taken to be gone, or the path to be broken for tcpcrypt.</summary>
+    private static readonly TimeSpan s_handshakeTimeout = TimeSpan.FromSeconds(10);
+
+    /// <summary>The listener gets the connection when the handshake is over. Until then it holds no place in the accept queue.</summary>
     internal void HandOverTo(TcpListener listener)
     {
         _listener = listener;
         listener.OnHandshake(this);
+        _tcp.SynCache.InHandshake++;
+    }
+
+    /// <summary>The connection is the listener's, or nobody's.</summary>
+    private void LeaveListener(bool succeeded)
+    {
+        if (_listener is { } listener)
+        {
+            _listener = null;
+            _tcp.SynCache.InHandshake--;
+            listener.OnHandshakeOver(this, succeeded);
+        }
     }
 
     private void OpenCrypt(TcpInstant now)
@@ -105,7 +120,7 @@ internal sealed partial class TcpEndpoint
     }
 
     /// <summary>The CRYPT option of a SYN,ACK; none where there is nothing to say.</summary>
-    internal static void WriteSynAckCrypt(ref TcpOptionWriter options, CryptBlock crypt)
+    private static void WriteSynAckCrypt(ref TcpOptionWriter options, CryptBlock crypt)
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         SuboptionWriter writer = new(area);
@@ -683,6 +698,12 @@ internal sealed partial class TcpEndpoint
             return DropReason.CryptRefused;
         }
 
+        if (FlightSize == 0)
+        {
+            // The repetition of PKCONF.
+            _timers.Cancel(TcpTimer.Retransmit);
+        }
+
         bool wasAnnounced = WasEstablished;
         SegmentVerdict verdict = SegmentVerdict.Processed;
         if (isConsumed)
@@ -726,7 +747,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>The handshake broke: RST, and the destination is tried in plain for a while ([TD-50], [TD-130]).</summary>
     private void AbortCrypt(TcpInstant now, CryptBlock crypt, TcpcryptOutcome outcome)
     {
-        if (crypt.IsOpener && outcome is TcpcryptOutcome.HandshakeLost or TcpcryptOutcome.HandshakeFailed)
+        if (crypt.IsOpener && outcome is TcpcryptOutcome.HandshakeLost or TcpcryptOutcome.HandshakeFailed or TcpcryptOutcome.HandshakeTimedOut)
         {
             crypt.Layer.PlainDestinations.Add(now, Tuple.Remote);
         }

@@ -113,6 +113,11 @@ internal sealed partial class TcpEndpoint
             emitted = Execute(now, decision, into);
         }
 
+        if (_rekeying is not null)
+        {
+            UpdateCryptTimer(now);
+        }
+
         UpdateDeadline();
         return emitted;
     }

@@ -111,7 +111,8 @@ internal sealed partial class TcpEndpoint
     /// <summary>Payload of a full segment that starts at a sequence number, with the options of the moment, and how far it may reach: segments do not mix generations of keys ([TD-93]).</summary>
     private int ProtectedSegmentMss(TcpInstant now, Seq<Local> seq, out long limit)
     {
-        SegmentPlan? plan = PlanSegment(now, seq, 1, hasFin: false);
+        int sent = _snd.Nxt - seq - (_isFinSent && !_isFinAcked ? 1 : 0);
+        SegmentPlan? plan = PlanSegment(now, seq, sent > 0 ? sent : (int)Math.Clamp(Unsent, 1, int.MaxValue), hasFin: false);
         int crypt = plan is { SuboptionsLength: > 0 } said ? 2 + said.SuboptionsLength : 0;
         int sack = crypt == 0 && ProtectedSackBlocks is > 0 and int blocks ? 2 + (8 * blocks) : 0;
         int options = ((_ts.IsOn ? 10 : 0) + 18 + crypt + sack + 3) & ~3;
@@ -152,8 +153,9 @@ internal sealed partial class TcpEndpoint
     private void UpdateCryptTimer(TcpInstant now)
     {
         TcpInstant due = _verifySince == default ? TcpInstant.Never : _verifyAt;
-        if (_rekeying?.GetDeadline(now.SinceStart) is { } at)
+        if (_rekeying?.GetDeadline(now.SinceStart) is { } at && at > now.SinceStart)
         {
+            // What is due already is decided with the next segment, not by time.
             due = TcpInstant.Min(due, TcpInstant.Zero + at);
         }
 
@@ -359,15 +361,13 @@ internal sealed partial class TcpEndpoint
 
     private void OnCryptTimeout(TcpInstant now)
     {
-        if (_verifySince != default && now >= _verifyAt)
+        if (_crypt is { IsSetup: true } crypt)
+        {
+            AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeTimedOut);
+        }
+        else if (_verifySince != default && now >= _verifyAt)
         {
             OnVerifyTimeout(now);
-        }
-
-        if (!IsClosed)
-        {
-            // Re-keying's part is decided when the next segment is.
-            UpdateCryptTimer(now);
         }
     }
 

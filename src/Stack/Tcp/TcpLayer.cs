@@ -404,6 +404,11 @@ internal sealed partial class TcpLayer
 
         if (seg.IsAck)
         {
+            if (SynCache.OnCookie(now, listener, tuple, seg) is { } verdict)
+            {
+                return verdict;
+            }
+
             SendResetFor(tuple, seg);
             return DropReason.TcpListenNotSyn;
         }

@@ -26,7 +26,7 @@ internal sealed class TcpListener(TcpLayer tcp, Endpoint4 local, TcpEndpointOpti
     private readonly HashSet<TcpEndpoint> _inHandshake = [];
 
     /// <summary>The accept queue has no room: SYNs and last ACKs are dropped until the application accepts.</summary>
-    internal bool IsFull => _established.Count + _inHandshake.Count >= Backlog;
+    internal bool IsFull => _established.Count >= Backlog;
 
     public override TcpInstant Deadline => TcpInstant.Never;
 

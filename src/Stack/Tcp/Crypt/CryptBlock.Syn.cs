@@ -260,6 +260,28 @@ internal sealed partial class CryptBlock
         }
     }
 
+    /// <summary>S-MODE again, from a cookie ([TD-58]).</summary>
+    public static CryptBlock FromCookie(CryptLayer layer, CryptSettings settings, in CookieFacts facts)
+    {
+        CryptBlock block = new(layer, settings) { State = CryptState.SMode, Role = TcpcryptRole.S, IsRemoteAware = facts.IsRemoteAware };
+        block.OfferOnly(facts.KeyExchange);
+        return block;
+    }
+
+    /// <summary>The key exchange that PKCONF of a SYN,ACK with a cookie has room for: the first.</summary>
+    public TcpcryptKeyExchange OfferFirst()
+    {
+        PkConfList.Choose(PkConf, Settings.KeyExchanges, TcpcryptDialect.Draft, out TcpcryptKeyExchange first, out _);
+        OfferOnly(first);
+        return first;
+    }
+
+    private void OfferOnly(TcpcryptKeyExchange keyExchange)
+    {
+        Span<byte> list = stackalloc byte[PkConfList.MaxLength];
+        PkConf = list[..PkConfList.Write([keyExchange], Settings.SendsMarker, list)].ToArray();
+    }
+
     /// <summary>C's choice out of PKCONF; valid in C-MODE.</summary>
     public TcpcryptKeyExchange KeyExchange { get; private set; }
 
