@@ -13,7 +13,7 @@ const string Usage = """
 
 return await Sample.RunAsync(args, Usage, async (stack, rest, stop) =>
 {
-    byte[] key = await File.ReadAllBytesAsync(rest.FirstOrDefault() ?? throw new ArgumentException("A KEYFILE is needed; see --help."), stop);
+    byte[] key = await Authentication.ReadKeyAsync(rest.FirstOrDefault() ?? throw new ArgumentException("A KEYFILE is needed; see --help."), stop);
     if (rest.Count > 1)
     {
         await using TcpConnection connection = await stack.ConnectAsync(rest[1], 4040, new TcpConnectOptions { Policy = TcpcryptPolicy.Required }, stop);

@@ -7,6 +7,14 @@ internal static class Authentication
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
 
+    /// <summary>Reads a key file.</summary>
+    public static async Task<byte[]> ReadKeyAsync(string file, CancellationToken stop)
+    {
+        byte[] key = await File.ReadAllBytesAsync(file, stop);
+        return key.Length >= TcpcryptAuthentication.PreSharedKeyLengthMin
+            ? key : throw new IOException($"{file} is too short for a key: {TcpcryptAuthentication.PreSharedKeyLengthMin} random octets are the least.");
+    }
+
     /// <summary>Both sides prove over the session ID that they have the key, as the first data. Returns when nobody is in between; otherwise the connection and its session are gone.</summary>
     public static async Task AuthenticateAsync(TcpConnection connection, byte[] key, byte[] context, CancellationToken stop)
     {

@@ -12,6 +12,7 @@ internal static class Splice
     public static async Task RunAsync(TcpConnection one, TcpConnection other, CancellationToken stop)
     {
         one.NoDelay = other.NoDelay = true;
+        one.KeepAlive = other.KeepAlive = new TcpKeepAlive(TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(30), 9); // a gateway must notice who has vanished
 
         // The last four are for a reset while nothing is read or written on that side.
         List<Task> running = [CopyAsync(one, other, stop), CopyAsync(other, one, stop), one.ReadsClosed, one.WritesClosed, other.ReadsClosed, other.WritesClosed];

@@ -15,7 +15,7 @@ const string Usage = """
 return await Sample.RunAsync(args, Usage, async (uplink, rest, stop) =>
 {
     if (rest.Count != 3) { throw new ArgumentException("KEYFILE, PEER and NETWORK are needed; see --help."); }
-    byte[] key = await File.ReadAllBytesAsync(rest[0], stop), use = "gateway-pair/1"u8.ToArray();
+    byte[] key = await Authentication.ReadKeyAsync(rest[0], stop), use = "gateway-pair/1"u8.ToArray();
     IPEndPoint peer = new(IPAddress.Parse(rest[1]), 4141);
     IPNetwork network = IPNetwork.Parse(rest[2]);
     TunDeviceOptions tun = new() { Name = "site0", HostAddress = IPPrefixAddress.Parse("192.0.2.1/30"), Routes = { network } };
