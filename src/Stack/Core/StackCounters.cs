@@ -145,6 +145,7 @@ internal sealed class StackCounters
     public long CryptResetsVerified;
     public long CryptRekeys;
     public long CryptCookiesSent;
+    public long CryptStoreFailures;
     public long CryptCookiesAccepted;
 
     public long this[DropReason reason] => Volatile.Read(ref _drops[(int)reason]);

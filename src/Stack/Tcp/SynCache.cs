@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Tcpcrypt.Core;
 using Tcpcrypt.Crypt;
 using Tcpcrypt.Tcp.Crypt;
@@ -54,20 +55,40 @@ internal sealed class SynCache(TcpLayer tcp)
     /// <summary>A SYN for a listener (RFC 9293 §3.10.7.2, third). Data on it is not acknowledged: the peer sends it again.</summary>
     public SegmentVerdict OnSyn(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, Seq<Local>? minimumIsn)
     {
+        if (_core.Crypt is { Sessions: { } store, AreSessionsLocal: false } layer && (listener.Options.Crypt ?? layer.Settings) is { AllowResumption: true, Policy: not TcpcryptPolicy.Disabled } settings)
+        {
+            CryptOptions crypt = CryptOptions.Parse(seg.Options, layer.Kinds, isOpeningSyn: true);
+            if (crypt.Has(Suboptions.AnyNextK1))
+            {
+                // The application's store may take its time: the SYN is answered when the store has answered, repetitions meanwhile are dropped.
+                return _lookUps.Contains(tuple) || !layer.Workers.TryQueue(new LookUp(this, store, listener, tuple, seg, crypt.SessionIdentifier, settings.ResumableRole, minimumIsn))
+                    ? DropReason.CryptQueueFull
+                    : _lookUps.Add(tuple) ? SegmentVerdict.Processed : DropReason.CryptQueueFull;
+            }
+        }
+
+        return OnSyn(now, listener, tuple, seg, minimumIsn, null);
+    }
+
+    /// <summary>As above; <paramref name="session"/> is what a store of the application's own had for NEXTK1.</summary>
+    private SegmentVerdict OnSyn(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, Seq<Local>? minimumIsn, TcpcryptSession? session)
+    {
         SynOptions options = SynOptions.Parse(seg.Options);
         if (options.IsMalformed)
         {
             // RFC 9293 MUST-7: survive; a SYN whose options cannot be read is not worth a connection.
+            session?.Dispose();
             return DropReason.TcpSynMalformedOptions;
         }
 
         if (listener.IsFull)
         {
             _core.Counters.TcpAcceptQueueOverflows++;
+            session?.Dispose();
             return DropReason.TcpAcceptQueueFull;
         }
 
-        HalfOpen half = Create(now, listener, listener.Options, tuple, seg, options, minimumIsn);
+        HalfOpen half = Create(now, listener, listener.Options, tuple, seg, options, minimumIsn, session);
         if (half.Crypt is { } crypt && ActOnCrypt(now, half, crypt, listener, seg) is { } verdict)
         {
             return verdict;
@@ -95,7 +116,7 @@ internal sealed class SynCache(TcpLayer tcp)
     }
 
     /// <summary>What a SYN,ACK would say, with no entry made: for forwards, which decide first.</summary>
-    public HalfOpen Create(TcpInstant now, TcpListener? listener, TcpEndpointOptions endpointOptions, in FourTuple tuple, scoped in Segment seg, in SynOptions options, Seq<Local>? minimumIsn)
+    public HalfOpen Create(TcpInstant now, TcpListener? listener, TcpEndpointOptions endpointOptions, in FourTuple tuple, scoped in Segment seg, in SynOptions options, Seq<Local>? minimumIsn, TcpcryptSession? session = null)
     {
         TcpStackOptions stack = _core.Options.Tcp;
         SynAgreement agreed = SynAgreement.From(options, stack);
@@ -117,12 +138,12 @@ internal sealed class SynCache(TcpLayer tcp)
             Shift = agreed.WindowScaling ? SynAgreement.ShiftFor(endpointOptions.ReceiveBufferSize) : (byte)0,
             TsRecent = options.TsVal,
             ArrivedAt = now,
-            Crypt = listener is null ? null : AnswerCrypt(endpointOptions, seg.Options, agreed),
+            Crypt = listener is null ? null : AnswerCrypt(endpointOptions, seg.Options, agreed, session),
         };
     }
 
     /// <summary>tcpcrypt's answer to a SYN; null where the stack has no tcpcrypt.</summary>
-    public CryptBlock? AnswerCrypt(TcpEndpointOptions endpointOptions, ReadOnlySpan<byte> synOptions, SynAgreement agreed)
+    public CryptBlock? AnswerCrypt(TcpEndpointOptions endpointOptions, ReadOnlySpan<byte> synOptions, SynAgreement agreed, TcpcryptSession? session = null)
     {
         if (_core.Crypt is not { } layer)
         {
@@ -131,8 +152,7 @@ internal sealed class SynCache(TcpLayer tcp)
 
         CryptSettings settings = endpointOptions.Crypt ?? layer.Settings;
         CryptOptions options = CryptOptions.Parse(synOptions, layer.Kinds, isOpeningSyn: true);
-        TcpcryptSession? session = null;
-        if (options.Has(Suboptions.AnyNextK1) && settings is { AllowResumption: true, Policy: not TcpcryptPolicy.Disabled } && layer is { Sessions: { } sessions, AreSessionsLocal: true })
+        if (session is null && options.Has(Suboptions.AnyNextK1) && settings is { AllowResumption: true, Policy: not TcpcryptPolicy.Disabled } && layer is { Sessions: { } sessions, AreSessionsLocal: true })
         {
             session = sessions.Take(options.SessionIdentifier, settings.ResumableRole);
         }
@@ -269,6 +289,65 @@ internal sealed class SynCache(TcpLayer tcp)
 
         return endpoint.OnSegment(now, seg);
     }
+
+    private readonly HashSet<FourTuple> _lookUps = [];
+
+    /// <summary>Asks a store of the application's own for the session of a NEXTK1, and goes on with the SYN afterwards.</summary>
+    private sealed class LookUp : HandshakeWork
+    {
+        private readonly SynCache _cache;
+        private readonly ITcpcryptSessionStore _store;
+        private readonly TcpListener _listener;
+        private readonly FourTuple _tuple;
+        private readonly byte[] _syn;
+        private readonly byte[] _identifier;
+        private readonly TcpcryptRole _roles;
+        private readonly Seq<Local>? _minimumIsn;
+        private TcpcryptSession? _session;
+        private bool _hasFailed;
+
+        public LookUp(SynCache cache, ITcpcryptSessionStore store, TcpListener listener, in FourTuple tuple, scoped in Segment seg, ReadOnlySpan<byte> identifier, TcpcryptRole roles, Seq<Local>? minimumIsn)
+        {
+            _cache = cache;
+            _store = store;
+            _listener = listener;
+            _tuple = tuple;
+            _syn = seg.Octets.ToArray();
+            _identifier = identifier.ToArray();
+            _roles = roles;
+            _minimumIsn = minimumIsn;
+        }
+
+        [SuppressMessage("Design", "CA1031", Justification = "Whatever is wrong with an application's store, the connection goes on with a full handshake.")]
+        public override void Run(CryptoProvider provider, IHandshakeSecrets secrets)
+        {
+            try
+            {
+                _session = _store.Take(_identifier, _roles);
+            }
+            catch (Exception)
+            {
+                _hasFailed = true;
+            }
+        }
+
+        public override void Complete(TcpInstant now)
+        {
+            _cache._lookUps.Remove(_tuple);
+            _cache._core.Counters.CryptStoreFailures += _hasFailed ? 1 : 0;
+            if (_listener.IsClosed || _cache.IsKnown(_tuple) || !TcpHeader.TryParse(_syn, out TcpHeader header))
+            {
+                Dispose();
+                return;
+            }
+
+            _cache.OnSyn(now, _listener, _tuple, Segment.From(header, _syn, Ecn.NotEct, 0), _minimumIsn, _session);
+        }
+
+        public override void Dispose() => _session?.Dispose();
+    }
+
+    private bool IsKnown(in FourTuple tuple) => tcp.IsKnown(tuple);
 
     private SynCookie? _cookies;
 

@@ -19,6 +19,9 @@ internal sealed partial class TcpEndpoint
     /// <summary>What tcpcrypt has done; null where the stack has none.</summary>
     public TcpcryptStatus? CryptStatus => _crypt?.GetStatus(RekeyCount);
 
+    /// <summary>Everything on the connection is under MAC.</summary>
+    public bool IsEncrypted => IsProtected;
+
     /// <summary>The connection failed because it could not be encrypted, or because its handshake broke.</summary>
     public bool IsCryptFailure { get; private set; }
 

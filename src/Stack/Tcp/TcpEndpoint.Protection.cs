@@ -10,6 +10,9 @@ namespace Tcpcrypt.Tcp;
 // ENCRYPTING: every segment out under MAC, nothing in without ([TD-74..90]; reference spec 6).
 internal sealed partial class TcpEndpoint
 {
+    /// <summary>Octets in one direction after which the cipher of dialect Reference repeats its key stream (reference spec 13).</summary>
+    private const long LegacyCipherSafe = 16 * 1024 * 1024;
+
     /// <summary>How often the peer is asked after a RST without MAC, within the time it has for an answer.</summary>
     private const int VerifyProbes = 10;
 
@@ -23,6 +26,9 @@ internal sealed partial class TcpEndpoint
 
     /// <summary>The last generation of keys that the peer is known to have.</summary>
     private long _settledGeneration;
+
+    /// <summary>Dialect Reference, past 16 MiB in one direction: no longer confidential for certain.</summary>
+    public bool IsLegacyCipherWorn { get; private set; }
 
     /// <summary>Segments of ours carry a MAC.</summary>
     private bool IsProtected => _crypt is { IsEncrypting: true };
@@ -274,6 +280,12 @@ internal sealed partial class TcpEndpoint
     /// <summary>Dialect Reference repeats key stream after 16 MiB (reference spec 13): a configured limit ends the connection.</summary>
     private void CheckLegacyLimit(TcpInstant now, CryptBlock crypt)
     {
+        if (!IsLegacyCipherWorn && Math.Max(_bytesSent, _bytesReceived) > LegacyCipherSafe)
+        {
+            IsLegacyCipherWorn = true;
+            _core.Raise(this, CoreEvents.Notice);
+        }
+
         if (crypt.Settings.LegacyCipherByteLimit is { } limit && Math.Max(_bytesSent, _bytesReceived) > limit)
         {
             GiveUp(now, SocketError.ConnectionAborted);

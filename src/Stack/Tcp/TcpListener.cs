@@ -30,6 +30,8 @@ internal sealed class TcpListener(TcpLayer tcp, Endpoint4 local, TcpEndpointOpti
 
     public override TcpInstant Deadline => TcpInstant.Never;
 
+    internal bool IsClosed => _isClosed;
+
     /// <summary>Takes the oldest established connection that nobody has accepted.</summary>
     public bool TryAccept(out TcpEndpoint endpoint) => _established.TryDequeue(out endpoint!);
 

@@ -92,7 +92,7 @@ public sealed class TcpcryptOptions
     /// <summary>The TCP option kind of MAC: the same on both sides. 70 is what tcpcryptd uses.</summary>
     public byte MacOptionKind { get; set; } = 70;
 
-    /// <summary>A file that the secrets of every encrypted connection are appended to, so that captures can be decrypted (docs/key-log.md). Whoever reads it reads the connections: null, the default, writes none.</summary>
+    /// <summary>A file that the secrets of every encrypted connection are appended to, so that captures can be decrypted (docs/key-log.md); one file per stack. Whoever reads it reads the connections: null, the default, writes none.</summary>
     public string? KeyLogPath { get; set; }
 
     internal TcpcryptOptions Copy()
