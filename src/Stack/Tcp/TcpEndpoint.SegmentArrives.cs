@@ -451,7 +451,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>RFC 7323 §4.3: TS.Recent follows segments that span Last.ACK.sent, so that delayed ACKs echo the earliest.</summary>
     private void UpdateTsRecent(TcpInstant now, scoped in Segment seg)
     {
-        if (_ts.IsOn && !seg.IsRst && seg.Seq <= _ts.LastAckSent && !(Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime))
+        if (_ts.IsOn && seg.HasTimestamps && !seg.IsRst && seg.Seq <= _ts.LastAckSent && !(Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime))
         {
             _ts.Recent = seg.TsVal;
             _ts.RecentAt = now;

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Tcpcrypt.Core;
+using Tcpcrypt.Crypt;
 using Tcpcrypt.Tcp.Tests.TwoStacks;
 using Tcpcrypt.Testing;
 using Tcpcrypt.Wire;
@@ -11,7 +12,7 @@ public sealed class HandshakeTests
 {
     [TestCase(TcpcryptKeyExchange.EcdheP256)]
     [TestCase(TcpcryptKeyExchange.EcdheP521)]
-    [Spec("TD-17"), Spec("TD-20"), Spec("TD-23"), Spec("TD-32"), Spec("TD-33")]
+    [Spec("TD-11"), Spec("TD-14"), Spec("TD-17"), Spec("TD-19"), Spec("TD-20"), Spec("TD-23"), Spec("TD-32"), Spec("TD-33"), Spec("TD-34"), Spec("TD-116")]
     public void Both_sides_encrypt_and_agree_on_the_session_id(TcpcryptKeyExchange keyExchange)
     {
         Pair pair = new(client: On(), server: On(options => options.KeyExchanges = [keyExchange]));
@@ -113,6 +114,38 @@ public sealed class HandshakeTests
         }
 
         pair.Transfer(client, server, 100_000);
+    }
+
+    [Test]
+    [Spec("REF-12"), Spec("TD-112")]
+    public void A_segment_without_timestamps_leaves_the_echo_alone()
+    {
+        // The daemon's first segment under MAC has none, although they were agreed on.
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer();
+        peer.Dialect = TcpcryptDialect.Reference;
+        peer.TsVal = 0xF000_0000;
+        peer.OpenAsC();
+
+        Heard ack = peer.AskProtected(Seg.Bytes([1]) with { NoTs = true });
+        SynOptions options = SynOptions.Parse(ack.Seg.Options);
+        Assert.That(options.TsEcr, Is.EqualTo(0xF000_0000));
+    }
+
+    [Test]
+    [Spec("TD-6")]
+    public void A_suboption_in_the_wrong_stage_is_ignored()
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer();
+        byte[]? answer = peer.Open([Opcode.Hello, Opcode.SyncRequest, 0, 0, 0, 1, Opcode.Rekey, 1]).Crypt;
+        Assert.That(answer?[0], Is.EqualTo(Opcode.PkConf));
+        Assert.That(answer, Does.Not.Contain(Opcode.SyncOk));
+        peer.TakePkConf(answer);
+        peer.Complete(peer.SendInit1().Single());
+        peer.SendProtected(Seg.Ack());
+        peer.Socket = bench.Accept();
+        peer.Exchange();
     }
 
     private static byte[] SynOfAStranger()
