@@ -78,6 +78,7 @@ internal enum DropReason
     CryptSetup,
     CryptInitRepeated,
     CryptResetIgnored,
+    CryptUnknownOpcode,
     CryptRefused,
     CryptQueueFull,
 

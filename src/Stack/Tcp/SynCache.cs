@@ -198,7 +198,12 @@ internal sealed class SynCache(TcpLayer tcp)
         Seq<Remote> rcvNxt = half.Irs + 1;
         if (seg.IsSyn && !seg.IsAck && !seg.IsRst && seg.Seq == half.Irs)
         {
-            // The SYN again: our SYN,ACK was lost, or is late.
+            // The SYN again: our SYN,ACK was lost, or is late. Without CRYPT: the peer has gone plain, since something on the path drops what it does not know ([TD-52]).
+            if (half.Crypt is { IsSetup: true } crypt && !crypt.Settings.IsRequired && !CryptOptions.Parse(seg.Options, crypt.Layer.Kinds, isOpeningSyn: true).HasCrypt)
+            {
+                crypt.Disable(TcpcryptOutcome.PeerDidNotOffer);
+            }
+
             if (half.AckBucket.TryTake(now))
             {
                 SendSynAck(now, half);

@@ -150,7 +150,7 @@ internal sealed partial class TcpEndpoint
             crypt.IsPkConfPending = false;
             crypt.WritePkConf(ref writer);
         }
-        else if (crypt is { State: CryptState.Disabled, Farewell: { } farewell })
+        else if (crypt is { IsFarewellDue: true, Farewell: { } farewell })
         {
             crypt.Farewell = null;
             foreach (byte octet in farewell)
@@ -288,6 +288,10 @@ internal sealed partial class TcpEndpoint
         {
             crypt.OnPkConf(options, _agreed.PeerMss, AdvertisedMss);
         }
+        else if (options.Has(Suboptions.UnknownMandatory))
+        {
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+        }
         else
         {
             crypt.Disable(options.Has(Suboptions.Decline) ? TcpcryptOutcome.PeerDeclined : TcpcryptOutcome.PeerDidNotOffer);
@@ -305,7 +309,29 @@ internal sealed partial class TcpEndpoint
 
     private SegmentVerdict OnSegmentSMode(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
     {
-        if (seg.IsSyn || options.Has(Suboptions.Decline | Suboptions.UnknownMandatory | Suboptions.AnyPkConf))
+        if (crypt.IsWorking)
+        {
+            // INIT1 is here, and what comes behind it is under MAC.
+            return DropReason.CryptInitRepeated;
+        }
+
+        if (options.Has(Suboptions.UnknownMandatory))
+        {
+            // [TD-43]; INIT1 beside it is consumed as where there is no common algorithm ([TD-48]).
+            int consumed = 0;
+            if (options.Has(Suboptions.Init1) && GatherInit(seg, crypt, TcpcryptDialect.None, out consumed) != true)
+            {
+                AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+                return DropReason.CryptRefused;
+            }
+
+            _rcv.Nxt += consumed;
+            KeepWindow();
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            return GoOnPlain(now, seg, crypt, isConsumed: consumed > 0);
+        }
+
+        if (seg.IsSyn || options.Has(Suboptions.Decline | Suboptions.AnyPkConf))
         {
             // In simultaneous open two Defaults are both S ([TD-44], [TD-61]).
             crypt.Disable(options.Has(Suboptions.Decline) ? TcpcryptOutcome.PeerDeclined : TcpcryptOutcome.RoleConflict);
@@ -328,11 +354,6 @@ internal sealed partial class TcpEndpoint
 
             crypt.Disable(TcpcryptOutcome.PeerDidNotOffer);
             return GoOnPlain(now, seg, crypt);
-        }
-
-        if (crypt.IsWorking)
-        {
-            return DropReason.CryptInitRepeated;
         }
 
         switch (GatherInit(seg, crypt, TcpcryptDialect.None, out int length))
@@ -373,6 +394,12 @@ internal sealed partial class TcpEndpoint
         return SegmentVerdict.Processed;
     }
 
+    /// <summary>S went plain, and what comes first is INIT1 all the same: a bare ACK was quicker, late or forged. It is no application's data ([TD-49]).</summary>
+    private bool IsStrayInit1(scoped in Segment seg) =>
+        _crypt is { State: CryptState.Disabled, Role: TcpcryptRole.S } crypt && _rcv.Nxt == _rcv.Irs + 1 && seg.Seq == _rcv.Nxt && seg.Payload.Length > 0
+        && (crypt.Settings.AbortOnLostHandshake || crypt.Settings.IsRequired)
+        && (InitMessage.IsWellFormed1(seg.Payload, crypt.PkConf) || CryptOptions.Parse(seg.Options, crypt.Layer.Kinds, isOpeningSyn: false).Has(Suboptions.Init1));
+
     /// <summary>S's public-key work is done: INIT2, and ENCRYPTING ([TD-32]).</summary>
     internal void OnServerReady(TcpInstant now, ServerWork work)
     {
@@ -406,12 +433,8 @@ internal sealed partial class TcpEndpoint
 
     private void StartClient(CryptBlock crypt)
     {
-        if (crypt.Layer.Workers.TryQueue(new ClientStartWork(this, crypt)))
-        {
-            crypt.IsWorking = true;
-        }
-
-        // Otherwise the peer repeats its SYN,ACK or PKCONF, and we try again.
+        crypt.IsWorking = true;
+        crypt.Layer.Workers.Queue(new ClientStartWork(this, crypt));
     }
 
     /// <summary>INIT1 is made: it leaves as the first segment behind the SYN,ACK.</summary>
@@ -450,6 +473,12 @@ internal sealed partial class TcpEndpoint
             // [TD-40]: S's data has overtaken INIT2.
             crypt.Hold(seg.Octets);
             return SegmentVerdict.Processed;
+        }
+
+        if (crypt.IsWorking)
+        {
+            // INIT1 is being made, or INIT2 is here: nothing without MAC can be S's answer any more.
+            return DropReason.CryptInitRepeated;
         }
 
         bool isInitCovered = _isInitSent && seg.Ack >= _snd.Iss + 1 + crypt.SentPrefix;
@@ -501,13 +530,9 @@ internal sealed partial class TcpEndpoint
         }
 
         ClientFinishWork work = new(this, crypt.Client, crypt.Gathered.ToArray(), crypt.ApplicationBits, _snd.Iss.Value, _rcv.Irs.Value);
-        if (!crypt.Layer.Workers.TryQueue(work))
-        {
-            return DropReason.CryptQueueFull;
-        }
-
         crypt.IsWorking = true;
         crypt.ReceivedPrefix = length;
+        crypt.Layer.Workers.Queue(work);
         ProcessAck(now, seg);
         return SegmentVerdict.Processed;
     }
@@ -557,9 +582,9 @@ internal sealed partial class TcpEndpoint
 
     private void OnHeldSegment(TcpInstant now, byte[] octets)
     {
-        if (!IsClosed && TcpHeader.TryParse(octets, out TcpHeader header))
+        if (!IsClosed && TcpHeader.TryParse(octets, out TcpHeader header) && OnSegment(now, Segment.From(header, octets, Ecn.NotEct, 0)) is { IsDrop: true } dropped)
         {
-            OnSegment(now, Segment.From(header, octets, Ecn.NotEct, 0));
+            _core.Counters.CountDrop(dropped.Reason);
         }
     }
 
@@ -577,7 +602,7 @@ internal sealed partial class TcpEndpoint
         ReadOnlySpan<byte> part = seg.Payload;
         if (offset < 0)
         {
-            part = part[Math.Min(-offset, part.Length)..];
+            part = part[(int)Math.Min(-(long)offset, part.Length)..];
             offset = 0;
         }
 

@@ -45,7 +45,7 @@ internal sealed partial class TcpEndpoint
     private int ProtectedSackBlocks => _agreed.Sack && _reassembler is { IsEmpty: false } ? Math.Min(_reassembler.RangeCount, _ts.IsOn ? 1 : 2) : 0;
 
     /// <summary>What re-keying says about a segment that is about to leave; null where there is none.</summary>
-    private SegmentPlan? PlanSegment(TcpInstant now, Seq<Local> seq, int length, bool hasFin, bool wantSync = false)
+    private SegmentPlan? PlanSegment(TcpInstant now, Seq<Local> seq, int length, bool hasFin, bool wantSync = false, byte unknown = 0)
     {
         if (_rekeying is not { } rekeying)
         {
@@ -53,10 +53,21 @@ internal sealed partial class TcpEndpoint
         }
 
         ulong offset = SendOffset(_crypt!, seq);
-        return rekeying.Plan(now.SinceStart, offset, offset + (ulong)length, hasFin, Unsent > 0 && !IsStreamHeld, wantSync);
+        return rekeying.Plan(now.SinceStart, offset, offset + (ulong)length, hasFin, Unsent > 0 && !IsStreamHeld, wantSync, SegmentRekeying.SuboptionsRoom - (unknown == 0 ? 0 : UnknownLength));
     }
 
-    private int WriteProtectedOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan)
+    /// <summary>UNKNOWN that names one opcode.</summary>
+    private const int UnknownLength = 3;
+
+    /// <summary>What the next bare ACK has to name ([TD-4], [TD-47]).</summary>
+    private byte TakeUnknownOpcode()
+    {
+        byte unknown = _crypt is { IsEncrypting: true } crypt ? crypt.UnknownOpcode : (byte)0;
+        _crypt?.UnknownOpcode = 0;
+        return unknown;
+    }
+
+    private int WriteProtectedOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan, byte unknown)
     {
         CryptBlock crypt = _crypt!;
         if (_ts.IsOn)
@@ -66,7 +77,7 @@ internal sealed partial class TcpEndpoint
 
         int tagOffset = TcpHeader.MinLength + options.Length + 2;
         options.Option(crypt.Layer.Kinds.Mac, stackalloc byte[16]);
-        if (plan is { SuboptionsLength: > 0 } said)
+        if (plan is { } said && (said.SuboptionsLength > 0 || unknown != 0))
         {
             Span<byte> area = stackalloc byte[SegmentRekeying.SuboptionsRoom];
             SuboptionWriter writer = new(area);
@@ -83,6 +94,11 @@ internal sealed partial class TcpEndpoint
             if (said.SyncRequest is { } request)
             {
                 writer.Clock(Opcode.SyncRequest, request);
+            }
+
+            if (unknown != 0)
+            {
+                writer.Variable(Opcode.Unknown, [unknown]);
             }
 
             options.Option(crypt.Layer.Kinds.Crypt, writer.Written);
@@ -190,6 +206,14 @@ internal sealed partial class TcpEndpoint
             // Reference spec 6.4: the daemon's defective repetition of INIT2. Its data is nobody's.
             SendStrayAck(now);
             return DropReason.CryptInitRepeated;
+        }
+
+        if (crypt.IsDraft && options.Has(Suboptions.UnknownMandatory))
+        {
+            // [TD-4]: the state stays as it was before the segment.
+            crypt.UnknownOpcode = options.UnknownMandatoryOpcode;
+            SendStrayAck(now);
+            return DropReason.CryptUnknownOpcode;
         }
 
         ulong offset = ReceiveOffset(crypt, seg.Seq);
@@ -347,6 +371,7 @@ internal sealed partial class TcpEndpoint
 
     private TcpInstant _verifySince;
     private TcpInstant _verifyAt;
+    private TimeSpan _verifyPatience;
     private int _verifyProbes;
 
     private SegmentVerdict OnUnauthenticatedReset(TcpInstant now, scoped in Segment seg, CryptBlock crypt)
@@ -363,7 +388,9 @@ internal sealed partial class TcpEndpoint
 
         if (_verifySince == default)
         {
+            // By the time-out of now: that of data in flight grows as fast as time passes.
             _verifySince = now;
+            _verifyPatience = TimeSpan.FromTicks(Math.Max(2 * _rtt.Rto.Ticks, s_verifyTime.Ticks));
             _verifyProbes = 0;
             OnVerifyTimeout(now);
         }
@@ -389,19 +416,16 @@ internal sealed partial class TcpEndpoint
     /// <summary>Asks the peer, under MAC, whether it still has the connection; gives up when it has had long enough and said nothing.</summary>
     private void OnVerifyTimeout(TcpInstant now)
     {
-        TimeSpan patience = TimeSpan.FromTicks(Math.Max(2 * _rtt.Rto.Ticks, s_verifyTime.Ticks));
-        if (_verifyProbes >= VerifyProbes && now >= _verifySince + patience)
+        if (_verifyProbes >= VerifyProbes && now >= _verifySince + _verifyPatience)
         {
             _core.Counters.CryptResetsVerified++;
-            _core.Counters.TcpEstabResets++;
-            ReceiveQueue.Discard();
-            Finish(SocketError.ConnectionReset);
+            CloseByReset();
             return;
         }
 
         _verifyProbes++;
         SendKeepAlive(now);
-        _verifyAt = now + (patience / VerifyProbes);
+        _verifyAt = now + (_verifyPatience / VerifyProbes);
         UpdateCryptTimer(now);
     }
 

@@ -22,7 +22,7 @@ internal sealed partial class TcpEndpoint
         _segmentsReceived += seg.Count;
         SegmentVerdict verdict = State == TcpState.SynSent ? OnSegmentSynSent(now, seg)
             : _crypt is { State: not CryptState.Disabled } crypt ? OnSegmentWithCrypt(now, seg, crypt)
-            : OnSegmentSynchronized(now, seg);
+            : OnSegmentPlain(now, seg);
         if (!IsClosed && (_ackNow || _dupAckPending || HasSomethingToSend))
         {
             MarkReady();
@@ -30,6 +30,17 @@ internal sealed partial class TcpEndpoint
 
         UpdateDeadline();
         return verdict;
+    }
+
+    private SegmentVerdict OnSegmentPlain(TcpInstant now, scoped in Segment seg)
+    {
+        if (IsStrayInit1(seg))
+        {
+            AbortCrypt(now, _crypt!, TcpcryptOutcome.HandshakeLost);
+            return DropReason.CryptRefused;
+        }
+
+        return OnSegmentSynchronized(now, seg);
     }
 
     // RFC 9293 §3.10.7.3.
@@ -165,7 +176,8 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpMissingTimestamp;
         }
 
-        if (Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime)
+        // Under MAC there are no segments of an earlier lap of the numbers, but the timestamps' values are not covered ([TD-78]): who alters one could shut the peer out.
+        if (!IsProtected && Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime)
         {
             // R1: acknowledge and drop. A bare old ACK needs no answer each time, or two hosts could keep each other busy.
             RequestStrayAck(now, hasData: seg.Len > 0);
@@ -236,6 +248,13 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpResetChallenged;
         }
 
+        CloseByReset();
+        return DropReason.TcpReset;
+    }
+
+    /// <summary>The peer's RST is believed.</summary>
+    private void CloseByReset()
+    {
         switch (State)
         {
             case TcpState.SynReceived:
@@ -253,8 +272,6 @@ internal sealed partial class TcpEndpoint
                 Finish(SocketError.ConnectionReset);
                 break;
         }
-
-        return DropReason.TcpReset;
     }
 
     /// <summary>Fourth: SYN (RFC 5961 §4.2: challenge, whatever its sequence number).</summary>

@@ -239,6 +239,12 @@ internal sealed partial class TcpEndpoint : CoreObject
         endpoint.State = TcpState.SynReceived;
         endpoint._synTransmissions = half.Transmissions;
         endpoint._crypt = half.Crypt;
+        if (endpoint.IsCryptSetup)
+        {
+            // Part of INIT1, or noise, does not end SYN-RECEIVED, and no other timer runs.
+            endpoint._timers.Set(TcpTimer.Crypt, now + s_handshakeTimeout);
+        }
+
         if (half.Transmissions == 1)
         {
             endpoint._timedEnd = half.Iss + 1;

@@ -133,6 +133,7 @@ internal sealed partial class CryptBlock
         switch (State)
         {
             case CryptState.SMode:
+                IsPkConfPending = false;
                 WritePkConf(ref writer);
                 break;
             case CryptState.HelloSent:
@@ -142,6 +143,7 @@ internal sealed partial class CryptBlock
                 writer.Opcode(IsLocalAware ? Opcode.NextK2AppSupport : Opcode.NextK2);
                 break;
             case CryptState.Disabled when Farewell is { } farewell:
+                _isFarewellSaid = true;
                 foreach (byte octet in farewell)
                 {
                     writer.Opcode(octet);
@@ -166,6 +168,8 @@ internal sealed partial class CryptBlock
 
         if (!options.HasCrypt)
         {
+            // [TD-107]: NEXTK2 may have been lost on the way, and would be the next time.
+            ForgetSession();
             Disable(TcpcryptOutcome.PeerDidNotOffer);
         }
         else if (options.Has(Suboptions.UnknownMandatory))

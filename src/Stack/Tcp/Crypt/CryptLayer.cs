@@ -21,7 +21,8 @@ internal sealed class CryptLayerOptions
 /// <summary>tcpcrypt's part of a core that is shared by all connections.</summary>
 internal sealed class CryptLayer(CryptLayerOptions options, StackCounters counters)
 {
-    public CryptSettings Settings => options.Settings;
+    /// <summary>Of connections and listeners that have none of their own. Settable for tests.</summary>
+    public CryptSettings Settings { get; set; } = options.Settings;
 
     public CryptOptionKinds Kinds => options.Kinds;
 
