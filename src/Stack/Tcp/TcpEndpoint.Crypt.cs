@@ -86,6 +86,11 @@ internal sealed partial class TcpEndpoint
                     crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
                 }
             }
+            else if (crypt is { IsEncrypting: true, IsOpener: true, WasAuthenticated: false } && Error == SocketError.TimedOut)
+            {
+                // [TD-72]: nothing valid was ever heard, so something on the path edits segments. The next connection is to work.
+                crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+            }
 
             crypt.Close();
         }

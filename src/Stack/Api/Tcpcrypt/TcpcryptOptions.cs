@@ -77,7 +77,7 @@ public sealed class TcpcryptOptions
     /// </summary>
     public long? LegacyCipherByteLimit { get; set; }
 
-    /// <summary>Handshakes whose public-key work may wait for a worker: 1 to 100,000. When so many wait, SYNs with CRYPT are dropped.</summary>
+    /// <summary>Handshakes whose public-key work may wait for a worker: 1 to 100,000. When so many wait, SYNs with CRYPT are dropped; what is opened here is not refused.</summary>
     public int HandshakeQueueSize { get; set; } = 1024;
 
     /// <summary>Handshakes worked on at the same time; null = one per processor.</summary>

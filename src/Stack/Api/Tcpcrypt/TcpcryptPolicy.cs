@@ -88,7 +88,7 @@ public enum TcpcryptOutcome
     /// <summary>Two SYNs with CRYPT stayed unanswered; the third went without.</summary>
     SynUnanswered,
 
-    /// <summary>A handshake with this destination broke less than ten minutes ago; CRYPT was not offered this time.</summary>
+    /// <summary>A handshake with this destination broke less than ten minutes ago, or nothing valid was ever heard on an encrypted connection to it; CRYPT was not offered this time.</summary>
     RememberedPlain,
 
     /// <summary>The peer's INIT1 or INIT2 was malformed, or the connection was reset during the handshake. It is not continued in plain, and the destination is <see cref="RememberedPlain"/>.</summary>
