@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the peers once (two minutes) and our side each time, then runs tests/Benchmarks/Peers/bench.py.
 #   ROUNDS=3 SECS=2 ONLY=bulk-in,ping1 JSON=FILE
+#   HANDSHAKES=1: new encrypted connections beside TLS only (handshakes.py); HANDSHAKES=0: without; otherwise a short round of it at the end
 cd "$(dirname "$0")/.." || exit 1
 eng/sdk.sh || exit 1
 export PEERS_BUILD=${PEERS_BUILD:-/tmp/peers}
@@ -10,8 +11,13 @@ if [ "$(id -u)" -ne 0 ]; then
     exit 1
 fi
 
-declare -A product=([tools]=load [gvisor]=gvstack [lwip]=lwipstack)
-for part in tools gvisor lwip; do
+declare -A product=([tools]=load [gvisor]=gvstack [lwip]=lwipstack [dotnet]=netbench/netbench)
+parts="tools gvisor lwip dotnet"
+case ${HANDSHAKES:-} in 0) parts="tools gvisor lwip" ;; 1) parts="tools dotnet" ;; esac
+# A build from older sources does not count.
+[ "$peers/c/tlsbench.c" -nt "$PEERS_BUILD/tlsbench" ] && rm -f "$PEERS_BUILD/load"
+[ "$peers/dotnet/netbench/Program.cs" -nt "$PEERS_BUILD/netbench/netbench.dll" ] && rm -rf "$PEERS_BUILD/netbench"
+for part in $parts; do
     if [ ! -x "$PEERS_BUILD/${product[$part]}" ]; then
         echo "building the peer's part \"$part\" into $PEERS_BUILD (once)"
         "$peers/setup.sh" "$part" || { [ "$part" = tools ] && exit 1; echo "going on without $part" >&2; }
@@ -19,4 +25,13 @@ for part in tools gvisor lwip; do
 done
 
 "$peers/setup.sh" ours || exit 1
-exec python3 -B "$peers/bench.py" --rounds "${ROUNDS:-3}" --secs "${SECS:-2}" ${ONLY:+--only "$ONLY"} ${JSON:+--json "$JSON"}
+if [ "${HANDSHAKES:-}" = 1 ]; then
+    exec python3 -B "$peers/handshakes.py" --rounds "${ROUNDS:-3}" --secs "${SECS:-2}" ${JSON:+--json "$JSON"}
+fi
+
+python3 -B "$peers/bench.py" --rounds "${ROUNDS:-3}" --secs "${SECS:-2}" ${ONLY:+--only "$ONLY"} ${JSON:+--json "$JSON"}
+result=$?
+if [ -z "${ONLY:-}" ] && [ "${HANDSHAKES:-}" != 0 ]; then
+    python3 -B "$peers/handshakes.py" --short --secs 1 ${JSON:+--json "$JSON"} || result=1
+fi
+exit "$result"

@@ -168,7 +168,7 @@ public sealed class TcpcryptTests
     [Spec("TD-122")]
     public async Task Many_handshakes_at_once_all_end()
     {
-        await using StackPair pair = await StackPair.StartAsync(options => options.Tcpcrypt.HandshakeQueueSize = 8);
+        await using StackPair pair = await StackPair.StartAsync(options => options.Tcpcrypt.HandshakeQueueSize = 32);
         await using TcpConnectionListener listening = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 0));
         IPEndPoint end = new(StackPair.ServerAddress, listening.LocalEndPoint.Port);
         Task<TcpConnection>[] connecting = [.. Enumerable.Range(0, 100).Select(_ => pair.Client.ConnectAsync(end, new TcpConnectOptions { AllowResumption = false }).AsTask())];

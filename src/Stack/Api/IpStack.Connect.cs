@@ -43,6 +43,7 @@ public sealed partial class IpStack
     /// <param name="ct">Cancels the connect: nothing is left of it.</param>
     /// <returns>An established connection.</returns>
     /// <exception cref="SocketException">As for an address (that of the address tried last); HostNotFound when the name has no IPv4 address.</exception>
+    /// <exception cref="TcpcryptException">As for an address; the next addresses are not tried then.</exception>
     /// <exception cref="OperationCanceledException">The token fired.</exception>
     /// <exception cref="IOException">The stack's device has died.</exception>
     public ValueTask<TcpConnection> ConnectAsync(string host, int port, TcpConnectOptions? options = null, CancellationToken ct = default)

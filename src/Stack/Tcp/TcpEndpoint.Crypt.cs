@@ -428,12 +428,8 @@ internal sealed partial class TcpEndpoint
 
     private void StartClient(CryptBlock crypt)
     {
-        if (crypt.Layer.Workers.TryQueue(new ClientStartWork(this, crypt)))
-        {
-            crypt.IsWorking = true;
-        }
-
-        // Otherwise the peer repeats its SYN,ACK or PKCONF, and we try again.
+        crypt.IsWorking = true;
+        crypt.Layer.Workers.Queue(new ClientStartWork(this, crypt));
     }
 
     /// <summary>INIT1 is made: it leaves as the first segment behind the SYN,ACK.</summary>
@@ -529,13 +525,9 @@ internal sealed partial class TcpEndpoint
         }
 
         ClientFinishWork work = new(this, crypt.Client, crypt.Gathered.ToArray(), crypt.ApplicationBits, _snd.Iss.Value, _rcv.Irs.Value);
-        if (!crypt.Layer.Workers.TryQueue(work))
-        {
-            return DropReason.CryptQueueFull;
-        }
-
         crypt.IsWorking = true;
         crypt.ReceivedPrefix = length;
+        crypt.Layer.Workers.Queue(work);
         ProcessAck(now, seg);
         return SegmentVerdict.Processed;
     }
