@@ -77,6 +77,9 @@ internal sealed class HostilePath(SteppedStack a, SteppedStack b, int seed, Atta
     /// <summary>Genuine packets, as they are sent: true = to the first stack. Returns what goes on instead of it; null = dropped.</summary>
     public Func<bool, byte[], byte[]?>? Hook { get; set; }
 
+    /// <summary>Told of each packet: when, whether it goes to the first stack, the octets, and "sent" by a stack or "arrives", whoever sent it.</summary>
+    public Action<long, bool, byte[], string>? Tap { get; set; }
+
     public long Injected { get; private set; }
 
     public long Genuine { get; private set; }
@@ -132,6 +135,7 @@ internal sealed class HostilePath(SteppedStack a, SteppedStack b, int seed, Atta
         if (isPacket)
         {
             (bool toA, byte[] packet) = _inFlight.Dequeue();
+            Tap?.Invoke(NowNs, toA, packet, "arrives");
             (toA ? a : b).Inject(packet);
         }
 
@@ -149,6 +153,7 @@ internal sealed class HostilePath(SteppedStack a, SteppedStack b, int seed, Atta
         while (from.TryTake(out _, out byte[] packet))
         {
             Genuine++;
+            Tap?.Invoke(NowNs, toA, packet, "sent");
             if (Secret.Length > 0 && IsSecret() && packet.AsSpan().IndexOf(Secret) >= 0)
             {
                 Assert.Fail($"plaintext on the wire: {PacketPrinter.Format(packet)}");

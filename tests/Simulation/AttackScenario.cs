@@ -8,7 +8,7 @@ internal static class AttackScenario
 {
     /// <summary>Runs to the end, or throws.</summary>
     /// <returns>The time that passed inside, the genuine packets, and the attacker's.</returns>
-    public static (TimeSpan Time, long Packets, long Injected) Run(int seed)
+    public static (TimeSpan Time, long Packets, long Injected) Run(int seed, Action<long, bool, byte[], string>? tap = null)
     {
         Random random = new(seed);
         Attacks attacks = Attacks.None;
@@ -18,6 +18,7 @@ internal static class AttackScenario
         }
 
         SecretTalk talk = new(seed, attacks, Draw, Draw);
+        talk.Path.Tap = tap;
         talk.Path.Zeal = random.Next(4) == 0 ? 0.6 : random.NextDouble() * 0.3;
         double loss = random.Next(2) == 0 ? 0 : random.NextDouble() * 0.1;
         talk.Path.Hook = (_, packet) => random.NextDouble() < loss ? null : packet;

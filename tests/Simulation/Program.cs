@@ -20,7 +20,7 @@ for (int seed = first; seed < first + count; seed++)
     {
         if (args.Contains("--attack"))
         {
-            (TimeSpan Time, long Packets, long Injected) attacked = AttackScenario.Run(seed);
+            (TimeSpan Time, long Packets, long Injected) attacked = AttackScenario.Run(seed, trace ? TraceAttack : null);
             time += attacked.Time;
             packets += attacked.Packets + attacked.Injected;
             continue;
@@ -55,6 +55,9 @@ return failed.Count == 0 ? 0 : 1;
 
 static void Trace(LinkPacket packet) =>
     Console.WriteLine($"{packet.TimeNs / 1e9,12:0.000000} {(packet.FromA ? "A>B" : "B>A")} {packet.Fate,-10} {PacketPrinter.Format(packet.Packet.Span)}");
+
+static void TraceAttack(long timeNs, bool toA, byte[] packet, string what) =>
+    Console.WriteLine($"{timeNs / 1e9,12:0.000000} {(toA ? "B>A" : "A>B")} {what,-7} {PacketPrinter.Format(packet)}");
 
 int Number(string option, int otherwise)
 {

@@ -202,7 +202,10 @@ internal sealed partial class TcpEndpoint
 
         // Crossing closes and opens: the peer's SYN,ACK or FIN is repeated below RCV.NXT, yet its ACK is news (RFC 9293 appendix A.2).
         bool isRepeat = seg.End <= _rcv.Nxt && _rcv.Nxt - seg.Seq <= Math.Max(seg.Len, 1);
-        if (seg.IsAck && (isRepeat || (_rcv.Wnd == 0 && seg.Seq == _rcv.Nxt)))
+
+        // Dialect Reference leaves the window out of the MAC: who forges a large one makes both sides send beyond the other's, and then neither would hear an ACK again. Under MAC it is the peer's.
+        bool isAuthenticBeyond = IsProtected && seg.Seq > _rcv.Nxt;
+        if (seg.IsAck && (isRepeat || isAuthenticBeyond || (_rcv.Wnd == 0 && seg.Seq == _rcv.Nxt)))
         {
             // MUST-66: with a zero window ACK, URG (and RST, below for the exact number) are still processed.
             if (_rcv.Wnd == 0 && seg.Seq == _rcv.Nxt)

@@ -435,6 +435,22 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
         bench.Finish(peer.Socket);
     }
 
+    [Test]
+    [Spec("TD-115"), Spec("REF-13")]
+    public void An_authentic_ACK_counts_even_from_beyond_the_window()
+    {
+        // Somebody has told both sides of a large window, which dialect Reference does not protect; both have sent beyond what the other takes.
+        (CryptBench bench, CryptPeer peer) = Accepted(configure: options => options.ReceiveWindow = 4000);
+        peer.Write(new byte[1000]);
+        Assert.That(peer.Take().Single().Data, Has.Length.EqualTo(1000));
+        Assert.That(peer.Socket.Unacknowledged, Is.EqualTo(1000));
+        peer.SendProtected(Seg.Ack() with { Seq = peer.Nxt + 10_000 });
+        Assert.That(peer.Socket.Unacknowledged, Is.Zero);
+        Assert.That(peer.Read(), Is.Empty);
+        peer.Exchange();
+        bench.Finish(peer.Socket);
+    }
+
     private CryptBench Bench(Action<TcpcryptOptions>? crypt = null, Action<SteppedStackOptions>? configure = null, bool isActive = false) => new(crypt, configure, isn, isActive);
 
     private CryptPeer NewPeer(CryptBench bench)
