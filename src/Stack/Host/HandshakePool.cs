@@ -36,6 +36,7 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
     private int _waiting;
     private int _active;
     private int _pairCount;
+    private int _isRenewing;
     private volatile bool _isStopped;
 
     public HandshakePool(StackHost host, HandshakePoolOptions options)
@@ -115,6 +116,12 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
             TcpInstant now = _host.Now;
             if (_rsaKeys.TryGetValue(bits, out (RsaKeyPair Key, TcpInstant MadeAt) known) && now - known.MadeAt < _options.KeyLifetime)
             {
+                if (bits == _options.PreparedRsaBits && now - known.MadeAt > _options.KeyLifetime / 2 && Interlocked.Exchange(ref _isRenewing, 1) == 0)
+                {
+                    // Where keys are in use the next one is made before this one is too old, so that no handshake waits for it.
+                    ThreadPool.UnsafeQueueUserWorkItem(static pool => pool.RenewRsaKey(), this, preferLocal: false);
+                }
+
                 return known.Key;
             }
 
@@ -123,6 +130,24 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
             _rsaKeys[bits] = (key, now);
             return key;
         }
+    }
+
+    private void RenewRsaKey()
+    {
+        RsaKeyPair key = new SharedRsaKeyPair(CryptoProvider.Default.GenerateRsaKeyPair(_options.PreparedRsaBits));
+        lock (_rsaLock)
+        {
+            if (_isStopped)
+            {
+                key.Dispose();
+            }
+            else
+            {
+                _rsaKeys[_options.PreparedRsaBits] = (key, _host.Now);
+            }
+        }
+
+        Volatile.Write(ref _isRenewing, 0);
     }
 
     [SuppressMessage("Design", "CA1031", Justification = "A worker has nobody to throw to: the stack fails with what it was.")]

@@ -28,7 +28,7 @@ public sealed class TcpcryptOptions
     public IList<TcpcryptCipher> CipherPreference { get; set; } = [TcpcryptCipher.Aes128HmacSha256, TcpcryptCipher.Aes128Cmac];
 
     /// <summary>
-    /// C makes its RSA key when the stack starts, so that OAEP-RSA can be chosen wherever the peer prefers it; the first handshake after <see cref="KeyLifetime"/> makes another. Otherwise C takes OAEP-RSA only
+    /// C makes its RSA key when the stack starts, so that OAEP-RSA can be chosen wherever the peer prefers it; while it is in use, the next one is made before <see cref="KeyLifetime"/> is over. Otherwise C takes OAEP-RSA only
     /// when nothing else is in common, and makes a key then, which takes about a second.
     /// </summary>
     public bool PrepareRsaKey { get; set; }
