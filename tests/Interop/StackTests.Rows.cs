@@ -138,7 +138,7 @@ public sealed partial class StackTests
         .. EachDraft(static weOpen => Basic("new keys in every connection of a chain", weOpen, Draft, "--rekey data --resume 2") with { Sessions = 3, Generation = 1 }),
         .. EachDraft(static weOpen => Basic("new keys, the first segment under them lost", weOpen, Draft) with
         {
-            Rekey = true, Generation = 1, Path = static (wire, towardsUs) => wire.Lose(packet => packet.Heading != towardsUs && packet.IsProtectedData && packet.Crypt is [0x82, ..]),
+            Rekey = true, Generation = 1, Path = static (wire, towardsUs) => wire.Lose(packet => packet.Heading != towardsUs && packet.HasMac && packet.Crypt is [0x82, ..]),
         }),
     ];
 
