@@ -61,6 +61,8 @@ internal sealed class MemoryScene : Scene
         return new Uri($"http://{MachineAddress}:8000/file");
     }
 
+    public override Task<IpStack> OpenOtherAsync() => Task.FromResult(_other);
+
     public override async Task<string> PacketsAsync()
     {
         await _capture.DisposeAsync();

@@ -20,6 +20,8 @@ try
         Show.Block(await scene.GetPageAsync());
         Show.Step($"our stack fetches a file from {scene.Machine}'s web server");
         await FetchAsync(scene);
+        Show.Step("two stacks of ours talk to each other, and nobody asked for encryption");
+        await EncryptedTalk.ShowAsync(scene);
     }
 
     Show.Step("what went over the wire (the first packets of each)");
@@ -27,7 +29,7 @@ try
     Show.Step("connections that our stack still remembers, and its counters");
     Show.Block(Counters.Describe(scene.Stack));
 }
-catch (Exception e) when (e is IOException or HttpRequestException or InvalidOperationException or System.Net.Sockets.SocketException)
+catch (Exception e) when (e is IOException or HttpRequestException or InvalidOperationException or System.Net.Sockets.SocketException or UnauthorizedAccessException)
 {
     Show.Line($"\nFAILED: {e.Message}");
     return 1;

@@ -20,6 +20,21 @@ internal abstract class Scene : IAsyncDisposable
     /// <summary>The other side serves a file.</summary>
     public abstract Task<Uri> ServeFileAsync(byte[] content);
 
+    /// <summary>A second stack of ours that reaches the first one.</summary>
+    public abstract Task<IpStack> OpenOtherAsync();
+
+    /// <summary>What is on the wire to and from one of our ports meanwhile, as a file for tcpdump.</summary>
+    public virtual async Task<byte[]> CaptureAsync(int port, Func<Task> meanwhile)
+    {
+        using MemoryStream pcapng = new();
+        await using (Stack.StartCapture(pcapng))
+        {
+            await meanwhile();
+        }
+
+        return pcapng.ToArray();
+    }
+
     /// <summary>Some of the packets that were on the link, a line each.</summary>
     public abstract Task<string> PacketsAsync();
 

@@ -8,8 +8,12 @@ namespace Tcpcrypt.Demo;
 /// <summary>Our stack on tun0; on the other side the kernel with its ping, curl and web server.</summary>
 internal sealed class TunScene : Scene
 {
+    /// <summary>A pcap file without packets.</summary>
+    private const int FileHeaderLength = 24;
+
     private readonly TunDevice _device;
     private readonly List<string> _packets = [];
+    private readonly Stack<IAsyncDisposable> _other = [];
     private Process? _tcpdump;
     private Process? _webServer;
     private HttpListener? _listener;
@@ -64,6 +68,48 @@ internal sealed class TunScene : Scene
         return url;
     }
 
+    /// <summary>On tun1; the kernel is the router between the two.</summary>
+    public override async Task<IpStack> OpenOtherAsync()
+    {
+        const string Forwarding = "/proc/sys/net/ipv4/ip_forward";
+        if ((await File.ReadAllTextAsync(Forwarding)).Trim() == "0")
+        {
+            await File.WriteAllTextAsync(Forwarding, "1");
+            _other.Push(new Undo(() => File.WriteAllText(Forwarding, "0")));
+        }
+
+        TunDevice device = TunDevice.Open(new TunDeviceOptions { Name = "tun1", HostAddress = IPPrefixAddress.Parse("10.9.1.1/24") });
+        _other.Push(device);
+        IpStack stack = await IpStack.StartAsync(device, new IpStackOptions { Addresses = [IPPrefixAddress.Parse("10.9.1.2/24")] });
+        _other.Push(stack);
+        return stack;
+    }
+
+    public override async Task<byte[]> CaptureAsync(int port, Func<Task> meanwhile)
+    {
+        if (!Programs.IsThere("tcpdump"))
+        {
+            return await base.CaptureAsync(port, meanwhile);
+        }
+
+        Process tcpdump = Programs.Start("tcpdump", "-n", "-U", "--immediate-mode", "-i", _device.Name, "-w", "-", "tcp", "port", $"{port}");
+        using MemoryStream capture = new();
+        Task reading = tcpdump.StandardOutput.BaseStream.CopyToAsync(capture);
+        while (await tcpdump.StandardError.ReadLineAsync() is { } line && !line.Contains("listening on", StringComparison.Ordinal))
+        {
+            // What it says before is of no interest.
+        }
+
+        byte[] ours = await base.CaptureAsync(port, meanwhile);
+        await Task.Delay(300);
+        tcpdump.Kill();
+        await reading;
+        await Programs.StopAsync(tcpdump);
+
+        // In a user namespace tcpdump may fail to become another user: then it has seen nothing.
+        return capture.Length > FileHeaderLength ? capture.ToArray() : ours;
+    }
+
     public override async Task<string> PacketsAsync()
     {
         if (_tcpdump is null)
@@ -89,6 +135,11 @@ internal sealed class TunScene : Scene
             {
                 await Programs.StopAsync(process);
             }
+        }
+
+        while (_other.TryPop(out IAsyncDisposable? part))
+        {
+            await part.DisposeAsync();
         }
 
         _listener?.Close();
@@ -143,5 +194,14 @@ internal sealed class TunScene : Scene
         _tcpdump.BeginOutputReadLine();
         _tcpdump.BeginErrorReadLine();
         await isListening.Task.WaitAsync(TimeSpan.FromSeconds(10));
+    }
+
+    private sealed class Undo(Action action) : IAsyncDisposable
+    {
+        public ValueTask DisposeAsync()
+        {
+            action();
+            return ValueTask.CompletedTask;
+        }
     }
 }

@@ -16,16 +16,7 @@ internal sealed class SteppedWorkers(SeededRandom random) : HandshakeWorkers, IH
 
     public override bool IsFull => _queue.Count >= Limit;
 
-    public override bool TryQueue(HandshakeWork work)
-    {
-        if (IsFull)
-        {
-            return false;
-        }
-
-        _queue.Enqueue(work);
-        return true;
-    }
+    public override void Queue(HandshakeWork work) => _queue.Enqueue(work);
 
     /// <summary>Does one piece of work; false when there is none.</summary>
     public bool TryRun(TcpInstant now)

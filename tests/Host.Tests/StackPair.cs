@@ -1,5 +1,6 @@
 using System.Net;
 using System.Security.Cryptography;
+using NUnit.Framework;
 
 namespace Tcpcrypt.Host.Tests;
 
@@ -101,4 +102,18 @@ internal static class Transfer
     }
 
     public static ValueTask WriteAsync(this TcpConnection connection, byte[] octets) => connection.GetStream(ownsConnection: false).WriteAsync(octets);
+
+    /// <summary>So many octets each way at once, compared octet by octet.</summary>
+    public static async Task BothWaysAsync(TcpConnection one, TcpConnection other, int count)
+    {
+        byte[] forth = new byte[count];
+        byte[] back = new byte[count];
+        new Random(count).NextBytes(forth);
+        new Random(~count).NextBytes(back);
+        Task<byte[]> atOther = other.ReadExactlyAsync(count);
+        Task<byte[]> atOne = one.ReadExactlyAsync(count);
+        await Task.WhenAll(one.WriteAsync(forth).AsTask(), other.WriteAsync(back).AsTask(), atOne, atOther);
+        Assert.That(await atOther, Is.EqualTo(forth));
+        Assert.That(await atOne, Is.EqualTo(back));
+    }
 }

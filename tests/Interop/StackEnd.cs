@@ -64,17 +64,7 @@ internal sealed class StackEnd : IAsyncDisposable
             status.RemoteApplicationAware, status.RekeyCount);
     }
 
-#if TCPCRYPT_REKEYING
-    /// <summary>Whether the stack makes new keys and answers SYNC_REQ. The constant is in Interop.csproj.</summary>
-    public static bool HasRekeying => true;
-
     public static async Task RekeyAsync(TcpConnection connection) => await connection.RekeyAsync();
-#else
-    /// <summary>Whether the stack makes new keys and answers SYNC_REQ. The constant is in Interop.csproj.</summary>
-    public static bool HasRekeying => false;
-
-    public static Task RekeyAsync(TcpConnection connection) => throw new NotSupportedException($"{connection} has no new keys.");
-#endif
 
     private static void Apply(EndOptions options, IpStackOptions stack)
     {

@@ -1,5 +1,6 @@
 // make simulate SEEDS=200 SEED=1: each seed is a network, two hosts' settings and what the applications do; every octet is compared at the other end.
-//   Simulation [--seed FIRST] [--count N] [--trace] [--verbose]
+//   Simulation [--seed FIRST] [--count N] [--trace] [--verbose] [--attack]
+// make simulate ATTACK=1: each seed is somebody on the path between two encrypting stacks.
 using System.Diagnostics;
 using Tcpcrypt.Simulation;
 using Tcpcrypt.Testing;
@@ -17,6 +18,14 @@ for (int seed = first; seed < first + count; seed++)
     Scenario scenario = Scenario.FromSeed(seed);
     try
     {
+        if (args.Contains("--attack"))
+        {
+            (TimeSpan Time, long Packets, long Injected) attacked = AttackScenario.Run(seed, trace ? TraceAttack : null);
+            time += attacked.Time;
+            packets += attacked.Packets + attacked.Injected;
+            continue;
+        }
+
         (TimeSpan Time, long Packets) result = Simulator.Run(scenario, seed, trace ? Trace : null);
         time += result.Time;
         packets += result.Packets;
@@ -30,6 +39,12 @@ for (int seed = first; seed < first + count; seed++)
         // Whatever it is, an exception out of the stack included, the next seed tells more.
         failed.Add(seed);
         Console.WriteLine($"seed {seed} FAILED: {(e is SimulationException ? e.Message : e)}");
+        if (args.Contains("--attack"))
+        {
+            Console.WriteLine($"  replay: make simulate SEED={seed} SEEDS=1 ATTACK=1");
+            continue;
+        }
+
         Console.WriteLine($"  {scenario}");
         Console.WriteLine($"  replay: make simulate SEED={seed} SEEDS=1        packet by packet: make simulate SEED={seed} SEEDS=1 TRACE=1");
     }
@@ -40,6 +55,9 @@ return failed.Count == 0 ? 0 : 1;
 
 static void Trace(LinkPacket packet) =>
     Console.WriteLine($"{packet.TimeNs / 1e9,12:0.000000} {(packet.FromA ? "A>B" : "B>A")} {packet.Fate,-10} {PacketPrinter.Format(packet.Packet.Span)}");
+
+static void TraceAttack(long timeNs, bool toA, byte[] packet, string what) =>
+    Console.WriteLine($"{timeNs / 1e9,12:0.000000} {(toA ? "B>A" : "A>B")} {what,-7} {PacketPrinter.Format(packet)}");
 
 int Number(string option, int otherwise)
 {

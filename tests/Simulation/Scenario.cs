@@ -27,6 +27,9 @@ internal sealed class Scenario
                 ReadPause: random.Next(3) == 0 ? TimeSpan.FromMilliseconds(random.Next(1, 500)) : TimeSpan.Zero,
                 NoDelay: random.Next(2) == 0));
         }
+
+        // Drawn last: the seeds of before are what they were.
+        Encrypts = random.Next(2) == 0;
     }
 
     public LinkOptions Link { get; }
@@ -39,12 +42,15 @@ internal sealed class Scenario
 
     public TcpStackOptions TcpB { get; }
 
+    /// <summary>Both stacks have tcpcrypt.</summary>
+    public bool Encrypts { get; }
+
     public List<ConnectionPlan> Connections { get; } = [];
 
     public static Scenario FromSeed(int seed) => new(new Random(seed));
 
     public override string ToString() =>
-        $"MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}; "
+        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}; "
         + string.Join(", ", Connections.Select(c => $"{(c.FromA ? "A" : "B")} connects, {c.ClientOctets} out {c.ServerOctets} back"));
 
     private static string Describe(LinkDirection direction) =>

@@ -11,6 +11,10 @@ public sealed class SimulationTests
     }
 
     [Test]
+    public void An_attacker_on_the_path_neither_ends_nor_changes_encrypted_connections([Range(1, 60)] int seed) =>
+        Assert.That(() => AttackScenario.Run(seed), Throws.Nothing, $"make simulate SEED={seed} SEEDS=1 ATTACK=1 replays it");
+
+    [Test]
     public void A_seed_means_the_same_every_time()
     {
         List<string> first = Trace(7);

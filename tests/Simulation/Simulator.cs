@@ -17,8 +17,8 @@ internal static class Simulator
     /// <returns>The time that passed inside, and the packets that were sent.</returns>
     public static (TimeSpan Time, long Packets) Run(Scenario scenario, int seed, Action<LinkPacket>? tap)
     {
-        SteppedStack a = MakeStack(s_addressA, scenario.MtuA, scenario.TcpA, seed);
-        SteppedStack b = MakeStack(s_addressB, scenario.MtuB, scenario.TcpB, seed + 1);
+        SteppedStack a = MakeStack(s_addressA, scenario.MtuA, scenario.TcpA, seed, scenario.Encrypts);
+        SteppedStack b = MakeStack(s_addressB, scenario.MtuB, scenario.TcpB, seed + 1, scenario.Encrypts);
         SteppedLink link = SteppedStack.Join(a, b, scenario.Link, (ulong)seed);
         link.Tap = tap;
         List<Attempt> attempts = [];
@@ -78,8 +78,8 @@ internal static class Simulator
         return (time, packets);
     }
 
-    private static SteppedStack MakeStack(IPAddress address, int mtu, TcpStackOptions tcp, int seed) =>
-        new(new SteppedStackOptions { Addresses = { new IPPrefixAddress(address, 24) }, Mtu = mtu, Tcp = tcp, Seed = (ulong)(uint)seed });
+    private static SteppedStack MakeStack(IPAddress address, int mtu, TcpStackOptions tcp, int seed, bool encrypts) =>
+        new(new SteppedStackOptions { Addresses = { new IPPrefixAddress(address, 24) }, Mtu = mtu, Tcp = tcp, Seed = (ulong)(uint)seed, Tcpcrypt = encrypts });
 
     /// <summary>A connection on its way: listener, client, and the two applications once they are connected.</summary>
     private sealed class Attempt

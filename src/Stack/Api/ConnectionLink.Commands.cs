@@ -210,8 +210,16 @@ internal sealed partial class ConnectionLink
         }
     }
 
+    private bool _isWornReported;
+
     private void TakeNotice()
     {
+        if (Endpoint.IsLegacyCipherWorn && !_isWornReported)
+        {
+            _isWornReported = true;
+            StackLog.LegacyCipherWorn(Stack.Logger, Endpoint.Id);
+        }
+
         SocketError error = Endpoint.TakeSoftError();
         if (error != SocketError.Success)
         {

@@ -1,9 +1,11 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
 using Tcpcrypt.Core;
 using Tcpcrypt.Host;
 using Tcpcrypt.Tcp;
+using Tcpcrypt.Tcp.Crypt;
 
 namespace Tcpcrypt;
 
@@ -41,6 +43,7 @@ public sealed partial class IpStack
     /// <param name="ct">Cancels the connect: nothing is left of it.</param>
     /// <returns>An established connection.</returns>
     /// <exception cref="SocketException">As for an address (that of the address tried last); HostNotFound when the name has no IPv4 address.</exception>
+    /// <exception cref="TcpcryptException">As for an address; the next addresses are not tried then.</exception>
     /// <exception cref="OperationCanceledException">The token fired.</exception>
     /// <exception cref="IOException">The stack's device has died.</exception>
     public ValueTask<TcpConnection> ConnectAsync(string host, int port, TcpConnectOptions? options = null, CancellationToken ct = default)
@@ -90,6 +93,7 @@ public sealed partial class IpStack
         ThrowIfStopping();
         Endpoint4? local = options.Local is { } bound ? ToEndpoint(bound, nameof(TcpConnectOptions.Local)) : null;
         TcpEndpointOptions endpointOptions = options.ToEndpointOptions(Options, remote.ToIPEndPoint());
+        endpointOptions.Session = await TakeSessionAsync(remote, options, ct).ConfigureAwait(false);
         (SocketError error, TcpConnection? connection) = await Host.InvokeAsync((Stack: this, local, remote, endpointOptions), static (state, core, now) =>
         {
             SocketError error = core.Tcp.Connect(now, state.local, state.remote, state.endpointOptions, out TcpEndpoint? endpoint);
@@ -116,6 +120,7 @@ public sealed partial class IpStack
         if (link.IsConnected)
         {
             StackLog.Connected(Logger, connection.Endpoint.Id, connection.LocalEndPoint, connection.RemoteEndPoint);
+            LogEncryption(connection);
             return connection;
         }
 
@@ -134,6 +139,28 @@ public sealed partial class IpStack
         }
 
         throw StackErrors.ConnectFailed(reason == SocketError.Success ? SocketError.ConnectionAborted : reason, remote.ToIPEndPoint());
+    }
+
+    /// <summary>Asks a store of the application's own, which may take its time, for a session to resume. The stack's own store is asked inside of the core.</summary>
+    private async ValueTask<TcpcryptSession?> TakeSessionAsync(Endpoint4 remote, TcpConnectOptions options, CancellationToken ct)
+    {
+        if (Options.Tcpcrypt is not { SessionStore: { } store, AllowResumption: true } || !options.AllowResumption || (options.Policy ?? Options.Tcpcrypt.Policy) == TcpcryptPolicy.Disabled)
+        {
+            return null;
+        }
+
+        TcpcryptRole roles = (CryptSettings.From(Options.Tcpcrypt) with { CMode = options.CMode ?? Options.Tcpcrypt.CMode }).ResumableRole;
+        System.Net.IPAddress peer = remote.Address.ToIPAddress();
+        return await Task.Factory.StartNew(() => store.TakeForPeer(peer, roles), ct, TaskCreationOptions.None, TaskScheduler.Default).ConfigureAwait(false);
+    }
+
+    internal void LogEncryption(TcpConnection connection)
+    {
+        if (Logger.IsEnabled(LogLevel.Debug))
+        {
+            TcpcryptStatus status = connection.Tcpcrypt;
+            StackLog.Encryption(Logger, connection.Endpoint.Id, status.Outcome, status.Dialect, status.Role, status.KeyExchange, status.Cipher, status.IsResumed);
+        }
     }
 
     /// <summary>Leaves nothing of a connect that nobody waits for any more: when this ends, its TCB is gone.</summary>

@@ -27,6 +27,7 @@ public sealed partial class IpStack : IAsyncDisposable
     private readonly Lock _stopLock = new();
     private readonly CancellationTokenSource _patience = new();
     private volatile Task? _stopping;
+    private KeyLog? _keyLog;
 
     private IpStack(PacketDevice device, IpStackOptions options)
     {
@@ -97,9 +98,21 @@ public sealed partial class IpStack : IAsyncDisposable
         }
 
         IpStack stack = new(device, options.Copy());
+        stack.StartKeyLog();
         stack.Host.Start();
         StackLog.Started(stack.Logger, device.Name, device.Mtu, device.Offloads, string.Join(", ", stack.Options.Addresses));
+        StackLog.TcpcryptIsOn(stack.Logger, stack.Options.Tcpcrypt.Policy, CryptoProvider.Default.Name);
         return ValueTask.FromResult(stack);
+    }
+
+    private void StartKeyLog()
+    {
+        if (Options.Tcpcrypt.KeyLogPath is { } path)
+        {
+            _keyLog = new KeyLog(path);
+            Host.Core.Crypt!.OnEncrypted = _keyLog.Add;
+            StackLog.KeyLogIsOn(Logger, path);
+        }
     }
 
     /// <summary>Listens for TCP connections.</summary>
@@ -199,6 +212,11 @@ public sealed partial class IpStack : IAsyncDisposable
         }
 
         await Host.DisposeAsync().ConfigureAwait(false);
+        if (_keyLog is { } keyLog)
+        {
+            await keyLog.DisposeAsync().ConfigureAwait(false);
+        }
+
         OnStopped();
         StackLog.Stopped(Logger, _device.Name, aborted);
     }

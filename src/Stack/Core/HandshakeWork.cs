@@ -28,6 +28,18 @@ internal abstract class HandshakeWorkers
     /// <summary>No more is taken for now.</summary>
     public abstract bool IsFull { get; }
 
-    /// <summary>Takes work; false when it is full.</summary>
-    public abstract bool TryQueue(HandshakeWork work);
+    /// <summary>Takes work that a stranger caused; false when it is full.</summary>
+    public bool TryQueue(HandshakeWork work)
+    {
+        if (IsFull)
+        {
+            return false;
+        }
+
+        Queue(work);
+        return true;
+    }
+
+    /// <summary>Takes work for a connection that is opened here: the application bounds it.</summary>
+    public abstract void Queue(HandshakeWork work);
 }

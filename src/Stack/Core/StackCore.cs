@@ -68,7 +68,7 @@ internal sealed class StackCore
         Icmp = new IcmpLayer(this);
         Udp = new UdpLayer(this);
         Tcp = new TcpLayer(this);
-        Crypt = options.Crypt is { } crypt ? new Tcpcrypt.Tcp.Crypt.CryptLayer(crypt) : null;
+        Crypt = options.Crypt is { } crypt ? new Tcpcrypt.Tcp.Crypt.CryptLayer(crypt, Counters) : null;
     }
 
     public StackCoreOptions Options { get; }

@@ -78,6 +78,7 @@ internal enum DropReason
     CryptSetup,
     CryptInitRepeated,
     CryptResetIgnored,
+    CryptUnknownOpcode,
     CryptRefused,
     CryptQueueFull,
 
@@ -144,6 +145,9 @@ internal sealed class StackCounters
     public long CryptFailures;
     public long CryptResetsVerified;
     public long CryptRekeys;
+    public long CryptCookiesSent;
+    public long CryptStoreFailures;
+    public long CryptCookiesAccepted;
 
     public long this[DropReason reason] => Volatile.Read(ref _drops[(int)reason]);
 

@@ -46,17 +46,17 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
 
     public override bool IsFull => Volatile.Read(ref _waiting) >= _options.QueueSize;
 
-    public override bool TryQueue(HandshakeWork work)
+    public override void Queue(HandshakeWork work)
     {
-        if (IsFull || _isStopped)
+        if (_isStopped)
         {
-            return false;
+            work.Dispose();
+            return;
         }
 
         Interlocked.Increment(ref _waiting);
         _queue.Enqueue(work);
         Activate();
-        return true;
     }
 
     /// <summary>Makes keys ahead of time.</summary>

@@ -30,6 +30,18 @@ internal static partial class StackLog
     [LoggerMessage(3003, LogLevel.Debug, "Listening on {Local}, backlog {Backlog}.")]
     public static partial void Listening(ILogger logger, EndPoint local, int backlog);
 
+    [LoggerMessage(4000, LogLevel.Warning, "The secrets of all encrypted connections are written to {Path}: whoever reads it reads the connections.")]
+    public static partial void KeyLogIsOn(ILogger logger, string path);
+
+    [LoggerMessage(4001, LogLevel.Debug, "Connection {Id}: tcpcrypt {Outcome}, {Dialect}, {Role}, {KeyExchange}, {Cipher}, resumed {IsResumed}.")]
+    public static partial void Encryption(ILogger logger, long id, TcpcryptOutcome outcome, TcpcryptDialect dialect, TcpcryptRole role, TcpcryptKeyExchange keyExchange, TcpcryptCipher cipher, bool isResumed);
+
+    [LoggerMessage(4002, LogLevel.Warning, "Connection {Id} has sent or received more than 16 MiB in dialect Reference, whose cipher repeats its key stream from there on.")]
+    public static partial void LegacyCipherWorn(ILogger logger, long id);
+
+    [LoggerMessage(4003, LogLevel.Information, "tcpcrypt is {Policy}; cryptography by {Provider}.")]
+    public static partial void TcpcryptIsOn(ILogger logger, TcpcryptPolicy policy, string provider);
+
     [LoggerMessage(3004, LogLevel.Debug, "Stopped listening on {Local}.")]
     public static partial void StoppedListening(ILogger logger, EndPoint local);
 }

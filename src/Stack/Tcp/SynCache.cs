@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Tcpcrypt.Core;
 using Tcpcrypt.Crypt;
 using Tcpcrypt.Tcp.Crypt;
@@ -48,33 +49,63 @@ internal sealed class SynCache(TcpLayer tcp)
 
     public int Count => _byAge.Count;
 
+    /// <summary>Connections in tcpcrypt's handshake, which count as half-open ones: they hold no place in an accept queue.</summary>
+    internal int InHandshake { get; set; }
+
     /// <summary>A SYN for a listener (RFC 9293 §3.10.7.2, third). Data on it is not acknowledged: the peer sends it again.</summary>
     public SegmentVerdict OnSyn(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, Seq<Local>? minimumIsn)
+    {
+        if (_core.Crypt is { Sessions: { } store, AreSessionsLocal: false } layer && (listener.Options.Crypt ?? layer.Settings) is { AllowResumption: true, Policy: not TcpcryptPolicy.Disabled } settings)
+        {
+            CryptOptions crypt = CryptOptions.Parse(seg.Options, layer.Kinds, isOpeningSyn: true);
+            if (crypt.Has(Suboptions.AnyNextK1))
+            {
+                // The application's store may take its time: the SYN is answered when the store has answered, repetitions meanwhile are dropped.
+                return _lookUps.Contains(tuple) || !layer.Workers.TryQueue(new LookUp(this, store, listener, tuple, seg, crypt.SessionIdentifier, settings.ResumableRole, minimumIsn))
+                    ? DropReason.CryptQueueFull
+                    : _lookUps.Add(tuple) ? SegmentVerdict.Processed : DropReason.CryptQueueFull;
+            }
+        }
+
+        return OnSyn(now, listener, tuple, seg, minimumIsn, null);
+    }
+
+    /// <summary>As above; <paramref name="session"/> is what a store of the application's own had for NEXTK1.</summary>
+    private SegmentVerdict OnSyn(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, Seq<Local>? minimumIsn, TcpcryptSession? session)
     {
         SynOptions options = SynOptions.Parse(seg.Options);
         if (options.IsMalformed)
         {
             // RFC 9293 MUST-7: survive; a SYN whose options cannot be read is not worth a connection.
+            session?.Dispose();
             return DropReason.TcpSynMalformedOptions;
         }
 
         if (listener.IsFull)
         {
             _core.Counters.TcpAcceptQueueOverflows++;
+            session?.Dispose();
             return DropReason.TcpAcceptQueueFull;
+        }
+
+        HalfOpen half = Create(now, listener, listener.Options, tuple, seg, options, minimumIsn, session);
+        if (half.Crypt is { } crypt && ActOnCrypt(now, half, crypt, listener, seg) is { } verdict)
+        {
+            return verdict;
         }
 
         if (_byAge.Count >= _core.Options.Tcp.SynCacheSize)
         {
             _core.Counters.TcpSynCacheOverflows++;
+            if (half.Crypt is { State: CryptState.SMode } asked)
+            {
+                // [TD-58]: nothing is kept, and the opener can encrypt all the same.
+                SendSynAckWithCookie(now, half, asked);
+                return SegmentVerdict.Processed;
+            }
+
             _core.Counters.CountDrop(DropReason.TcpSynCacheFull);
             Remove(_byAge.First!.Value);
-        }
-
-        HalfOpen half = Create(now, listener, listener.Options, tuple, seg, options, minimumIsn);
-        if (half.Crypt is { } crypt && ActOnCrypt(now, half, crypt, listener, seg) is { } verdict)
-        {
-            return verdict;
         }
 
         half.Node = _byAge.AddLast(half);
@@ -85,7 +116,7 @@ internal sealed class SynCache(TcpLayer tcp)
     }
 
     /// <summary>What a SYN,ACK would say, with no entry made: for forwards, which decide first.</summary>
-    public HalfOpen Create(TcpInstant now, TcpListener? listener, TcpEndpointOptions endpointOptions, in FourTuple tuple, scoped in Segment seg, in SynOptions options, Seq<Local>? minimumIsn)
+    public HalfOpen Create(TcpInstant now, TcpListener? listener, TcpEndpointOptions endpointOptions, in FourTuple tuple, scoped in Segment seg, in SynOptions options, Seq<Local>? minimumIsn, TcpcryptSession? session = null)
     {
         TcpStackOptions stack = _core.Options.Tcp;
         SynAgreement agreed = SynAgreement.From(options, stack);
@@ -107,12 +138,12 @@ internal sealed class SynCache(TcpLayer tcp)
             Shift = agreed.WindowScaling ? SynAgreement.ShiftFor(endpointOptions.ReceiveBufferSize) : (byte)0,
             TsRecent = options.TsVal,
             ArrivedAt = now,
-            Crypt = listener is null ? null : AnswerCrypt(endpointOptions, seg.Options, agreed),
+            Crypt = listener is null ? null : AnswerCrypt(endpointOptions, seg.Options, agreed, session),
         };
     }
 
     /// <summary>tcpcrypt's answer to a SYN; null where the stack has no tcpcrypt.</summary>
-    public CryptBlock? AnswerCrypt(TcpEndpointOptions endpointOptions, ReadOnlySpan<byte> synOptions, SynAgreement agreed)
+    public CryptBlock? AnswerCrypt(TcpEndpointOptions endpointOptions, ReadOnlySpan<byte> synOptions, SynAgreement agreed, TcpcryptSession? session = null)
     {
         if (_core.Crypt is not { } layer)
         {
@@ -121,8 +152,7 @@ internal sealed class SynCache(TcpLayer tcp)
 
         CryptSettings settings = endpointOptions.Crypt ?? layer.Settings;
         CryptOptions options = CryptOptions.Parse(synOptions, layer.Kinds, isOpeningSyn: true);
-        TcpcryptSession? session = null;
-        if (options.Has(Suboptions.AnyNextK1) && settings is { AllowResumption: true, Policy: not TcpcryptPolicy.Disabled } && layer is { Sessions: { } sessions, AreSessionsLocal: true })
+        if (session is null && options.Has(Suboptions.AnyNextK1) && settings is { AllowResumption: true, Policy: not TcpcryptPolicy.Disabled } && layer is { Sessions: { } sessions, AreSessionsLocal: true })
         {
             session = sessions.Take(options.SessionIdentifier, settings.ResumableRole);
         }
@@ -168,7 +198,12 @@ internal sealed class SynCache(TcpLayer tcp)
         Seq<Remote> rcvNxt = half.Irs + 1;
         if (seg.IsSyn && !seg.IsAck && !seg.IsRst && seg.Seq == half.Irs)
         {
-            // The SYN again: our SYN,ACK was lost, or is late.
+            // The SYN again: our SYN,ACK was lost, or is late. Without CRYPT: the peer has gone plain, since something on the path drops what it does not know ([TD-52]).
+            if (half.Crypt is { IsSetup: true } crypt && !crypt.Settings.IsRequired && !CryptOptions.Parse(seg.Options, crypt.Layer.Kinds, isOpeningSyn: true).HasCrypt)
+            {
+                crypt.Disable(TcpcryptOutcome.PeerDidNotOffer);
+            }
+
             if (half.AckBucket.TryTake(now))
             {
                 SendSynAck(now, half);
@@ -237,7 +272,7 @@ internal sealed class SynCache(TcpLayer tcp)
         }
 
         TcpListener listener = half.Listener!;
-        if (listener.IsFull || tcp.IsFull)
+        if (listener.IsFull || tcp.IsFull || (half.Crypt is { IsSetup: true } && InHandshake >= _core.Options.Tcp.SynCacheSize))
         {
             // The ACK is dropped, never answered by RST: the peer believes in the connection and sends again (design: accept queue).
             _core.Counters.TcpAcceptQueueOverflows++;
@@ -258,6 +293,133 @@ internal sealed class SynCache(TcpLayer tcp)
         }
 
         return endpoint.OnSegment(now, seg);
+    }
+
+    private readonly HashSet<FourTuple> _lookUps = [];
+
+    /// <summary>Asks a store of the application's own for the session of a NEXTK1, and goes on with the SYN afterwards.</summary>
+    private sealed class LookUp : HandshakeWork
+    {
+        private readonly SynCache _cache;
+        private readonly ITcpcryptSessionStore _store;
+        private readonly TcpListener _listener;
+        private readonly FourTuple _tuple;
+        private readonly byte[] _syn;
+        private readonly byte[] _identifier;
+        private readonly TcpcryptRole _roles;
+        private readonly Seq<Local>? _minimumIsn;
+        private TcpcryptSession? _session;
+        private bool _hasFailed;
+
+        public LookUp(SynCache cache, ITcpcryptSessionStore store, TcpListener listener, in FourTuple tuple, scoped in Segment seg, ReadOnlySpan<byte> identifier, TcpcryptRole roles, Seq<Local>? minimumIsn)
+        {
+            _cache = cache;
+            _store = store;
+            _listener = listener;
+            _tuple = tuple;
+            _syn = seg.Octets.ToArray();
+            _identifier = identifier.ToArray();
+            _roles = roles;
+            _minimumIsn = minimumIsn;
+        }
+
+        [SuppressMessage("Design", "CA1031", Justification = "Whatever is wrong with an application's store, the connection goes on with a full handshake.")]
+        public override void Run(CryptoProvider provider, IHandshakeSecrets secrets)
+        {
+            try
+            {
+                _session = _store.Take(_identifier, _roles);
+            }
+            catch (Exception)
+            {
+                _hasFailed = true;
+            }
+        }
+
+        public override void Complete(TcpInstant now)
+        {
+            _cache._lookUps.Remove(_tuple);
+            _cache._core.Counters.CryptStoreFailures += _hasFailed ? 1 : 0;
+            if (_listener.IsClosed || _cache.IsKnown(_tuple) || !TcpHeader.TryParse(_syn, out TcpHeader header))
+            {
+                Dispose();
+                return;
+            }
+
+            _cache.OnSyn(now, _listener, _tuple, Segment.From(header, _syn, Ecn.NotEct, 0), _minimumIsn, _session);
+        }
+
+        public override void Dispose() => _session?.Dispose();
+    }
+
+    private bool IsKnown(in FourTuple tuple) => tcp.IsKnown(tuple);
+
+    private SynCookie? _cookies;
+
+    /// <summary>INIT1 with a cookie of ours, for a connection that nothing is known of ([TD-58]); null when it is none.</summary>
+    public SegmentVerdict? OnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg)
+    {
+        if (_cookies is null || _core.Crypt is not { } layer || seg.IsSyn || seg.IsFin || !seg.IsAck)
+        {
+            return null;
+        }
+
+        CryptOptions options = CryptOptions.Parse(seg.Options, layer.Kinds, isOpeningSyn: false);
+        Seq<Local> iss = seg.Ack - 1u;
+        Seq<Remote> irs = seg.Seq - 1u;
+        if (!options.Has(Suboptions.Init1) || !_cookies.TryRead(now, tuple, iss, irs, options.AckCookie, out CookieFacts facts))
+        {
+            return null;
+        }
+
+        CryptSettings settings = listener.Options.Crypt ?? layer.Settings;
+        if (listener.IsFull || tcp.IsFull || InHandshake >= _core.Options.Tcp.SynCacheSize || layer.Workers.IsFull)
+        {
+            return DropReason.CryptQueueFull;
+        }
+
+        HalfOpen half = new(this)
+        {
+            Tuple = tuple,
+            Listener = listener,
+            Options = listener.Options,
+            Iss = iss,
+            Irs = irs,
+            Agreed = facts.Agreed,
+            Window = (uint)Math.Min(listener.Options.ReceiveBufferSize, 0xFFFF),
+            Shift = facts.Agreed.WindowScaling ? SynAgreement.ShiftFor(listener.Options.ReceiveBufferSize) : (byte)0,
+            TsRecent = seg.TsVal,
+            ArrivedAt = now,
+            Crypt = CryptBlock.FromCookie(layer, settings, facts),
+        };
+        TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
+        tcp.Add(endpoint, tuple);
+        _core.Counters.TcpPassiveOpens++;
+        _core.Counters.CryptCookiesAccepted++;
+        endpoint.HandOverTo(listener);
+        return endpoint.OnSegment(now, seg);
+    }
+
+    private void SendSynAckWithCookie(TcpInstant now, HalfOpen half, CryptBlock crypt)
+    {
+        if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is not { } slot)
+        {
+            return;
+        }
+
+        _cookies ??= new SynCookie(_core.Random);
+        CookieFacts facts = new() { KeyExchange = crypt.OfferFirst(), IsRemoteAware = crypt.IsRemoteAware, Agreed = half.Agreed };
+        Span<byte> cookie = stackalloc byte[SynCookie.Length];
+        _cookies.Write(now, half.Tuple, half.Iss, half.Irs, facts, cookie);
+
+        // All 40 octets are used: 20 by the options of every SYN,ACK, 2 + 8 + 10 by CRYPT.
+        Span<byte> content = stackalloc byte[TcpHeader.MaxOptionsLength];
+        SuboptionWriter writer = new(content);
+        crypt.WritePkConf(ref writer);
+        writer.Variable(Opcode.SynCookie, cookie);
+        WriteSynAck(now, half, slot, crypt.Layer.Kinds.Crypt, writer.Written);
+        _core.Counters.CryptCookiesSent++;
+        _core.Send(slot);
     }
 
     public void OnDeadline(TcpInstant now, HalfOpen half)
@@ -315,15 +477,26 @@ internal sealed class SynCache(TcpLayer tcp)
             return;
         }
 
+        Span<byte> content = stackalloc byte[TcpHeader.MaxOptionsLength];
+        SuboptionWriter writer = new(content);
+        half.Crypt?.WriteSynAck(ref writer);
+        WriteSynAck(now, half, slot, half.Crypt?.Layer.Kinds.Crypt ?? 0, writer.Written);
+        _core.Send(slot);
+    }
+
+    /// <summary>The SYN,ACK, with a CRYPT option unless <paramref name="suboptions"/> is empty.</summary>
+    private void WriteSynAck(TcpInstant now, HalfOpen half, PacketSlot slot, byte cryptKind, scoped ReadOnlySpan<byte> suboptions)
+    {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
         int mss = _core.Options.Mtu - SegmentWriter.PayloadOffset(0);
         mss = half.Options.MaximumSegmentSize is int limit ? Math.Clamp(limit, 64, mss) : mss;
         uint tsVal = unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
         tcp.WriteSynOptions(ref options, mss, half.Agreed.Sack, half.Agreed.Timestamps, tsVal, half.TsRecent, half.Agreed.WindowScaling ? half.Shift : null);
-        if (half.Crypt is { } crypt)
+        if (suboptions.Length > 0)
         {
-            TcpEndpoint.WriteSynAckCrypt(ref options, crypt);
+            options.Option(cryptKind, suboptions);
+            options.Pad();
         }
 
         SegmentWriter.Write(
@@ -341,7 +514,6 @@ internal sealed class SynCache(TcpLayer tcp)
             },
             0);
         _core.Counters.TcpOutSegs++;
-        _core.Send(slot);
     }
 
     private void SendAck(TcpInstant now, HalfOpen half)

@@ -19,6 +19,9 @@ internal sealed partial class TcpEndpoint
     /// <summary>What tcpcrypt has done; null where the stack has none.</summary>
     public TcpcryptStatus? CryptStatus => _crypt?.GetStatus(RekeyCount);
 
+    /// <summary>Everything on the connection is under MAC.</summary>
+    public bool IsEncrypted => IsProtected;
+
     /// <summary>The connection failed because it could not be encrypted, or because its handshake broke.</summary>
     public bool IsCryptFailure { get; private set; }
 
@@ -30,11 +33,26 @@ internal sealed partial class TcpEndpoint
     /// <summary>No later connection resumes this one's session ([TD-105]).</summary>
     public void FlushCryptSession() => _crypt?.FlushSession();
 
-    /// <summary>The listener gets the connection when the handshake is over.</summary>
+    /// <summary>From ESTABLISHED to ENCRYPTING or DISABLED; then the peer is taken to be gone, or the path to be broken for tcpcrypt.</summary>
+    private static readonly TimeSpan s_handshakeTimeout = TimeSpan.FromSeconds(10);
+
+    /// <summary>The listener gets the connection when the handshake is over. Until then it holds no place in the accept queue.</summary>
     internal void HandOverTo(TcpListener listener)
     {
         _listener = listener;
         listener.OnHandshake(this);
+        _tcp.SynCache.InHandshake++;
+    }
+
+    /// <summary>The connection is the listener's, or nobody's.</summary>
+    private void LeaveListener(bool succeeded)
+    {
+        if (_listener is { } listener)
+        {
+            _listener = null;
+            _tcp.SynCache.InHandshake--;
+            listener.OnHandshakeOver(this, succeeded);
+        }
     }
 
     private void OpenCrypt(TcpInstant now)
@@ -67,6 +85,11 @@ internal sealed partial class TcpEndpoint
                 {
                     crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
                 }
+            }
+            else if (crypt is { IsEncrypting: true, IsOpener: true, WasAuthenticated: false } && Error == SocketError.TimedOut)
+            {
+                // [TD-72]: nothing valid was ever heard, so something on the path edits segments. The next connection is to work.
+                crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
             }
 
             crypt.Close();
@@ -105,7 +128,7 @@ internal sealed partial class TcpEndpoint
     }
 
     /// <summary>The CRYPT option of a SYN,ACK; none where there is nothing to say.</summary>
-    internal static void WriteSynAckCrypt(ref TcpOptionWriter options, CryptBlock crypt)
+    private static void WriteSynAckCrypt(ref TcpOptionWriter options, CryptBlock crypt)
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         SuboptionWriter writer = new(area);
@@ -127,7 +150,7 @@ internal sealed partial class TcpEndpoint
             crypt.IsPkConfPending = false;
             crypt.WritePkConf(ref writer);
         }
-        else if (crypt is { State: CryptState.Disabled, Farewell: { } farewell })
+        else if (crypt is { IsFarewellDue: true, Farewell: { } farewell })
         {
             crypt.Farewell = null;
             foreach (byte octet in farewell)
@@ -265,6 +288,10 @@ internal sealed partial class TcpEndpoint
         {
             crypt.OnPkConf(options, _agreed.PeerMss, AdvertisedMss);
         }
+        else if (options.Has(Suboptions.UnknownMandatory))
+        {
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+        }
         else
         {
             crypt.Disable(options.Has(Suboptions.Decline) ? TcpcryptOutcome.PeerDeclined : TcpcryptOutcome.PeerDidNotOffer);
@@ -282,7 +309,29 @@ internal sealed partial class TcpEndpoint
 
     private SegmentVerdict OnSegmentSMode(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
     {
-        if (seg.IsSyn || options.Has(Suboptions.Decline | Suboptions.UnknownMandatory | Suboptions.AnyPkConf))
+        if (crypt.IsWorking)
+        {
+            // INIT1 is here, and what comes behind it is under MAC.
+            return DropReason.CryptInitRepeated;
+        }
+
+        if (options.Has(Suboptions.UnknownMandatory))
+        {
+            // [TD-43]; INIT1 beside it is consumed as where there is no common algorithm ([TD-48]).
+            int consumed = 0;
+            if (options.Has(Suboptions.Init1) && GatherInit(seg, crypt, TcpcryptDialect.None, out consumed) != true)
+            {
+                AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+                return DropReason.CryptRefused;
+            }
+
+            _rcv.Nxt += consumed;
+            KeepWindow();
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            return GoOnPlain(now, seg, crypt, isConsumed: consumed > 0);
+        }
+
+        if (seg.IsSyn || options.Has(Suboptions.Decline | Suboptions.AnyPkConf))
         {
             // In simultaneous open two Defaults are both S ([TD-44], [TD-61]).
             crypt.Disable(options.Has(Suboptions.Decline) ? TcpcryptOutcome.PeerDeclined : TcpcryptOutcome.RoleConflict);
@@ -305,11 +354,6 @@ internal sealed partial class TcpEndpoint
 
             crypt.Disable(TcpcryptOutcome.PeerDidNotOffer);
             return GoOnPlain(now, seg, crypt);
-        }
-
-        if (crypt.IsWorking)
-        {
-            return DropReason.CryptInitRepeated;
         }
 
         switch (GatherInit(seg, crypt, TcpcryptDialect.None, out int length))
@@ -350,6 +394,12 @@ internal sealed partial class TcpEndpoint
         return SegmentVerdict.Processed;
     }
 
+    /// <summary>S went plain, and what comes first is INIT1 all the same: a bare ACK was quicker, late or forged. It is no application's data ([TD-49]).</summary>
+    private bool IsStrayInit1(scoped in Segment seg) =>
+        _crypt is { State: CryptState.Disabled, Role: TcpcryptRole.S } crypt && _rcv.Nxt == _rcv.Irs + 1 && seg.Seq == _rcv.Nxt && seg.Payload.Length > 0
+        && (crypt.Settings.AbortOnLostHandshake || crypt.Settings.IsRequired)
+        && (InitMessage.IsWellFormed1(seg.Payload, crypt.PkConf) || CryptOptions.Parse(seg.Options, crypt.Layer.Kinds, isOpeningSyn: false).Has(Suboptions.Init1));
+
     /// <summary>S's public-key work is done: INIT2, and ENCRYPTING ([TD-32]).</summary>
     internal void OnServerReady(TcpInstant now, ServerWork work)
     {
@@ -383,12 +433,8 @@ internal sealed partial class TcpEndpoint
 
     private void StartClient(CryptBlock crypt)
     {
-        if (crypt.Layer.Workers.TryQueue(new ClientStartWork(this, crypt)))
-        {
-            crypt.IsWorking = true;
-        }
-
-        // Otherwise the peer repeats its SYN,ACK or PKCONF, and we try again.
+        crypt.IsWorking = true;
+        crypt.Layer.Workers.Queue(new ClientStartWork(this, crypt));
     }
 
     /// <summary>INIT1 is made: it leaves as the first segment behind the SYN,ACK.</summary>
@@ -427,6 +473,12 @@ internal sealed partial class TcpEndpoint
             // [TD-40]: S's data has overtaken INIT2.
             crypt.Hold(seg.Octets);
             return SegmentVerdict.Processed;
+        }
+
+        if (crypt.IsWorking)
+        {
+            // INIT1 is being made, or INIT2 is here: nothing without MAC can be S's answer any more.
+            return DropReason.CryptInitRepeated;
         }
 
         bool isInitCovered = _isInitSent && seg.Ack >= _snd.Iss + 1 + crypt.SentPrefix;
@@ -478,13 +530,9 @@ internal sealed partial class TcpEndpoint
         }
 
         ClientFinishWork work = new(this, crypt.Client, crypt.Gathered.ToArray(), crypt.ApplicationBits, _snd.Iss.Value, _rcv.Irs.Value);
-        if (!crypt.Layer.Workers.TryQueue(work))
-        {
-            return DropReason.CryptQueueFull;
-        }
-
         crypt.IsWorking = true;
         crypt.ReceivedPrefix = length;
+        crypt.Layer.Workers.Queue(work);
         ProcessAck(now, seg);
         return SegmentVerdict.Processed;
     }
@@ -534,9 +582,9 @@ internal sealed partial class TcpEndpoint
 
     private void OnHeldSegment(TcpInstant now, byte[] octets)
     {
-        if (!IsClosed && TcpHeader.TryParse(octets, out TcpHeader header))
+        if (!IsClosed && TcpHeader.TryParse(octets, out TcpHeader header) && OnSegment(now, Segment.From(header, octets, Ecn.NotEct, 0)) is { IsDrop: true } dropped)
         {
-            OnSegment(now, Segment.From(header, octets, Ecn.NotEct, 0));
+            _core.Counters.CountDrop(dropped.Reason);
         }
     }
 
@@ -554,7 +602,7 @@ internal sealed partial class TcpEndpoint
         ReadOnlySpan<byte> part = seg.Payload;
         if (offset < 0)
         {
-            part = part[Math.Min(-offset, part.Length)..];
+            part = part[(int)Math.Min(-(long)offset, part.Length)..];
             offset = 0;
         }
 
@@ -683,6 +731,12 @@ internal sealed partial class TcpEndpoint
             return DropReason.CryptRefused;
         }
 
+        if (FlightSize == 0)
+        {
+            // The repetition of PKCONF.
+            _timers.Cancel(TcpTimer.Retransmit);
+        }
+
         bool wasAnnounced = WasEstablished;
         SegmentVerdict verdict = SegmentVerdict.Processed;
         if (isConsumed)
@@ -726,7 +780,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>The handshake broke: RST, and the destination is tried in plain for a while ([TD-50], [TD-130]).</summary>
     private void AbortCrypt(TcpInstant now, CryptBlock crypt, TcpcryptOutcome outcome)
     {
-        if (crypt.IsOpener && outcome is TcpcryptOutcome.HandshakeLost or TcpcryptOutcome.HandshakeFailed)
+        if (crypt.IsOpener && outcome is TcpcryptOutcome.HandshakeLost or TcpcryptOutcome.HandshakeFailed or TcpcryptOutcome.HandshakeTimedOut)
         {
             crypt.Layer.PlainDestinations.Add(now, Tuple.Remote);
         }

@@ -113,13 +113,18 @@ internal sealed partial class TcpEndpoint
             emitted = Execute(now, decision, into);
         }
 
+        if (_rekeying is not null)
+        {
+            UpdateCryptTimer(now);
+        }
+
         UpdateDeadline();
         return emitted;
     }
 
     private SendDecision Decide(TcpInstant now)
     {
-        if (_crypt is { IsPkConfPending: true } or { State: CryptState.Disabled, Farewell: not null })
+        if (_crypt is { IsPkConfPending: true } or { IsFarewellDue: true })
         {
             // What tcpcrypt has to say rides on a bare ACK: no data segment has room set aside for it.
             return new SendDecision(SendKind.Acknowledge);
@@ -432,8 +437,9 @@ internal sealed partial class TcpEndpoint
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
-        SegmentPlan? plan = PlanSegment(now, seq, 0, hasFin: false, wantSync);
-        int tagOffset = WriteOptions(now, ref options, plan);
+        byte unknown = TakeUnknownOpcode();
+        SegmentPlan? plan = PlanSegment(now, seq, 0, hasFin: false, wantSync, unknown);
+        int tagOffset = WriteOptions(now, ref options, plan, unknown);
         Write(now, into, seq, flags, options.Written, 0, 0, 0);
         Protect(now, into, seq, 0, tagOffset, plan);
     }
@@ -477,11 +483,11 @@ internal sealed partial class TcpEndpoint
     }
 
     /// <summary>Writes the options of the moment; returns where the tag of the MAC option is in the segment, -1 without one.</summary>
-    private int WriteOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan)
+    private int WriteOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan, byte unknown = 0)
     {
         if (IsProtected)
         {
-            return WriteProtectedOptions(now, ref options, plan);
+            return WriteProtectedOptions(now, ref options, plan, unknown);
         }
 
         if (_ts.IsOn)

@@ -10,6 +10,9 @@ namespace Tcpcrypt.Tcp;
 // ENCRYPTING: every segment out under MAC, nothing in without ([TD-74..90]; reference spec 6).
 internal sealed partial class TcpEndpoint
 {
+    /// <summary>Octets in one direction after which the cipher of dialect Reference repeats its key stream (reference spec 13).</summary>
+    private const long LegacyCipherSafe = 16 * 1024 * 1024;
+
     /// <summary>How often the peer is asked after a RST without MAC, within the time it has for an answer.</summary>
     private const int VerifyProbes = 10;
 
@@ -23,6 +26,9 @@ internal sealed partial class TcpEndpoint
 
     /// <summary>The last generation of keys that the peer is known to have.</summary>
     private long _settledGeneration;
+
+    /// <summary>Dialect Reference, past 16 MiB in one direction: no longer confidential for certain.</summary>
+    public bool IsLegacyCipherWorn { get; private set; }
 
     /// <summary>Segments of ours carry a MAC.</summary>
     private bool IsProtected => _crypt is { IsEncrypting: true };
@@ -39,7 +45,7 @@ internal sealed partial class TcpEndpoint
     private int ProtectedSackBlocks => _agreed.Sack && _reassembler is { IsEmpty: false } ? Math.Min(_reassembler.RangeCount, _ts.IsOn ? 1 : 2) : 0;
 
     /// <summary>What re-keying says about a segment that is about to leave; null where there is none.</summary>
-    private SegmentPlan? PlanSegment(TcpInstant now, Seq<Local> seq, int length, bool hasFin, bool wantSync = false)
+    private SegmentPlan? PlanSegment(TcpInstant now, Seq<Local> seq, int length, bool hasFin, bool wantSync = false, byte unknown = 0)
     {
         if (_rekeying is not { } rekeying)
         {
@@ -47,10 +53,21 @@ internal sealed partial class TcpEndpoint
         }
 
         ulong offset = SendOffset(_crypt!, seq);
-        return rekeying.Plan(now.SinceStart, offset, offset + (ulong)length, hasFin, Unsent > 0 && !IsStreamHeld, wantSync);
+        return rekeying.Plan(now.SinceStart, offset, offset + (ulong)length, hasFin, Unsent > 0 && !IsStreamHeld, wantSync, SegmentRekeying.SuboptionsRoom - (unknown == 0 ? 0 : UnknownLength));
     }
 
-    private int WriteProtectedOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan)
+    /// <summary>UNKNOWN that names one opcode.</summary>
+    private const int UnknownLength = 3;
+
+    /// <summary>What the next bare ACK has to name ([TD-4], [TD-47]).</summary>
+    private byte TakeUnknownOpcode()
+    {
+        byte unknown = _crypt is { IsEncrypting: true } crypt ? crypt.UnknownOpcode : (byte)0;
+        _crypt?.UnknownOpcode = 0;
+        return unknown;
+    }
+
+    private int WriteProtectedOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan, byte unknown)
     {
         CryptBlock crypt = _crypt!;
         if (_ts.IsOn)
@@ -60,7 +77,7 @@ internal sealed partial class TcpEndpoint
 
         int tagOffset = TcpHeader.MinLength + options.Length + 2;
         options.Option(crypt.Layer.Kinds.Mac, stackalloc byte[16]);
-        if (plan is { SuboptionsLength: > 0 } said)
+        if (plan is { } said && (said.SuboptionsLength > 0 || unknown != 0))
         {
             Span<byte> area = stackalloc byte[SegmentRekeying.SuboptionsRoom];
             SuboptionWriter writer = new(area);
@@ -77,6 +94,11 @@ internal sealed partial class TcpEndpoint
             if (said.SyncRequest is { } request)
             {
                 writer.Clock(Opcode.SyncRequest, request);
+            }
+
+            if (unknown != 0)
+            {
+                writer.Variable(Opcode.Unknown, [unknown]);
             }
 
             options.Option(crypt.Layer.Kinds.Crypt, writer.Written);
@@ -111,7 +133,8 @@ internal sealed partial class TcpEndpoint
     /// <summary>Payload of a full segment that starts at a sequence number, with the options of the moment, and how far it may reach: segments do not mix generations of keys ([TD-93]).</summary>
     private int ProtectedSegmentMss(TcpInstant now, Seq<Local> seq, out long limit)
     {
-        SegmentPlan? plan = PlanSegment(now, seq, 1, hasFin: false);
+        int sent = _snd.Nxt - seq - (_isFinSent && !_isFinAcked ? 1 : 0);
+        SegmentPlan? plan = PlanSegment(now, seq, sent > 0 ? sent : (int)Math.Clamp(Unsent, 1, int.MaxValue), hasFin: false);
         int crypt = plan is { SuboptionsLength: > 0 } said ? 2 + said.SuboptionsLength : 0;
         int sack = crypt == 0 && ProtectedSackBlocks is > 0 and int blocks ? 2 + (8 * blocks) : 0;
         int options = ((_ts.IsOn ? 10 : 0) + 18 + crypt + sack + 3) & ~3;
@@ -152,8 +175,9 @@ internal sealed partial class TcpEndpoint
     private void UpdateCryptTimer(TcpInstant now)
     {
         TcpInstant due = _verifySince == default ? TcpInstant.Never : _verifyAt;
-        if (_rekeying?.GetDeadline(now.SinceStart) is { } at)
+        if (_rekeying?.GetDeadline(now.SinceStart) is { } at && at > now.SinceStart)
         {
+            // What is due already is decided with the next segment, not by time.
             due = TcpInstant.Min(due, TcpInstant.Zero + at);
         }
 
@@ -182,6 +206,14 @@ internal sealed partial class TcpEndpoint
             // Reference spec 6.4: the daemon's defective repetition of INIT2. Its data is nobody's.
             SendStrayAck(now);
             return DropReason.CryptInitRepeated;
+        }
+
+        if (crypt.IsDraft && options.Has(Suboptions.UnknownMandatory))
+        {
+            // [TD-4]: the state stays as it was before the segment.
+            crypt.UnknownOpcode = options.UnknownMandatoryOpcode;
+            SendStrayAck(now);
+            return DropReason.CryptUnknownOpcode;
         }
 
         ulong offset = ReceiveOffset(crypt, seg.Seq);
@@ -272,6 +304,12 @@ internal sealed partial class TcpEndpoint
     /// <summary>Dialect Reference repeats key stream after 16 MiB (reference spec 13): a configured limit ends the connection.</summary>
     private void CheckLegacyLimit(TcpInstant now, CryptBlock crypt)
     {
+        if (!IsLegacyCipherWorn && Math.Max(_bytesSent, _bytesReceived) > LegacyCipherSafe)
+        {
+            IsLegacyCipherWorn = true;
+            _core.Raise(this, CoreEvents.Notice);
+        }
+
         if (crypt.Settings.LegacyCipherByteLimit is { } limit && Math.Max(_bytesSent, _bytesReceived) > limit)
         {
             GiveUp(now, SocketError.ConnectionAborted);
@@ -333,6 +371,7 @@ internal sealed partial class TcpEndpoint
 
     private TcpInstant _verifySince;
     private TcpInstant _verifyAt;
+    private TimeSpan _verifyPatience;
     private int _verifyProbes;
 
     private SegmentVerdict OnUnauthenticatedReset(TcpInstant now, scoped in Segment seg, CryptBlock crypt)
@@ -349,7 +388,9 @@ internal sealed partial class TcpEndpoint
 
         if (_verifySince == default)
         {
+            // By the time-out of now: that of data in flight grows as fast as time passes.
             _verifySince = now;
+            _verifyPatience = TimeSpan.FromTicks(Math.Max(2 * _rtt.Rto.Ticks, s_verifyTime.Ticks));
             _verifyProbes = 0;
             OnVerifyTimeout(now);
         }
@@ -359,15 +400,13 @@ internal sealed partial class TcpEndpoint
 
     private void OnCryptTimeout(TcpInstant now)
     {
-        if (_verifySince != default && now >= _verifyAt)
+        if (_crypt is { IsSetup: true } crypt)
+        {
+            AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeTimedOut);
+        }
+        else if (_verifySince != default && now >= _verifyAt)
         {
             OnVerifyTimeout(now);
-        }
-
-        if (!IsClosed)
-        {
-            // Re-keying's part is decided when the next segment is.
-            UpdateCryptTimer(now);
         }
     }
 
@@ -377,19 +416,16 @@ internal sealed partial class TcpEndpoint
     /// <summary>Asks the peer, under MAC, whether it still has the connection; gives up when it has had long enough and said nothing.</summary>
     private void OnVerifyTimeout(TcpInstant now)
     {
-        TimeSpan patience = TimeSpan.FromTicks(Math.Max(2 * _rtt.Rto.Ticks, s_verifyTime.Ticks));
-        if (_verifyProbes >= VerifyProbes && now >= _verifySince + patience)
+        if (_verifyProbes >= VerifyProbes && now >= _verifySince + _verifyPatience)
         {
             _core.Counters.CryptResetsVerified++;
-            _core.Counters.TcpEstabResets++;
-            ReceiveQueue.Discard();
-            Finish(SocketError.ConnectionReset);
+            CloseByReset();
             return;
         }
 
         _verifyProbes++;
         SendKeepAlive(now);
-        _verifyAt = now + (patience / VerifyProbes);
+        _verifyAt = now + (_verifyPatience / VerifyProbes);
         UpdateCryptTimer(now);
     }
 

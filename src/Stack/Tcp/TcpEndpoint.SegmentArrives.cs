@@ -22,7 +22,7 @@ internal sealed partial class TcpEndpoint
         _segmentsReceived += seg.Count;
         SegmentVerdict verdict = State == TcpState.SynSent ? OnSegmentSynSent(now, seg)
             : _crypt is { State: not CryptState.Disabled } crypt ? OnSegmentWithCrypt(now, seg, crypt)
-            : OnSegmentSynchronized(now, seg);
+            : OnSegmentPlain(now, seg);
         if (!IsClosed && (_ackNow || _dupAckPending || HasSomethingToSend))
         {
             MarkReady();
@@ -30,6 +30,17 @@ internal sealed partial class TcpEndpoint
 
         UpdateDeadline();
         return verdict;
+    }
+
+    private SegmentVerdict OnSegmentPlain(TcpInstant now, scoped in Segment seg)
+    {
+        if (IsStrayInit1(seg))
+        {
+            AbortCrypt(now, _crypt!, TcpcryptOutcome.HandshakeLost);
+            return DropReason.CryptRefused;
+        }
+
+        return OnSegmentSynchronized(now, seg);
     }
 
     // RFC 9293 §3.10.7.3.
@@ -165,7 +176,8 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpMissingTimestamp;
         }
 
-        if (Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime)
+        // Under MAC there are no segments of an earlier lap of the numbers, but the timestamps' values are not covered ([TD-78]): who alters one could shut the peer out.
+        if (!IsProtected && Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime)
         {
             // R1: acknowledge and drop. A bare old ACK needs no answer each time, or two hosts could keep each other busy.
             RequestStrayAck(now, hasData: seg.Len > 0);
@@ -190,7 +202,10 @@ internal sealed partial class TcpEndpoint
 
         // Crossing closes and opens: the peer's SYN,ACK or FIN is repeated below RCV.NXT, yet its ACK is news (RFC 9293 appendix A.2).
         bool isRepeat = seg.End <= _rcv.Nxt && _rcv.Nxt - seg.Seq <= Math.Max(seg.Len, 1);
-        if (seg.IsAck && (isRepeat || (_rcv.Wnd == 0 && seg.Seq == _rcv.Nxt)))
+
+        // Dialect Reference leaves the window out of the MAC: who forges a large one makes both sides send beyond the other's, and then neither would hear an ACK again. Under MAC it is the peer's.
+        bool isAuthenticBeyond = IsProtected && seg.Seq > _rcv.Nxt;
+        if (seg.IsAck && (isRepeat || isAuthenticBeyond || (_rcv.Wnd == 0 && seg.Seq == _rcv.Nxt)))
         {
             // MUST-66: with a zero window ACK, URG (and RST, below for the exact number) are still processed.
             if (_rcv.Wnd == 0 && seg.Seq == _rcv.Nxt)
@@ -236,6 +251,13 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpResetChallenged;
         }
 
+        CloseByReset();
+        return DropReason.TcpReset;
+    }
+
+    /// <summary>The peer's RST is believed.</summary>
+    private void CloseByReset()
+    {
         switch (State)
         {
             case TcpState.SynReceived:
@@ -253,8 +275,6 @@ internal sealed partial class TcpEndpoint
                 Finish(SocketError.ConnectionReset);
                 break;
         }
-
-        return DropReason.TcpReset;
     }
 
     /// <summary>Fourth: SYN (RFC 5961 §4.2: challenge, whatever its sequence number).</summary>
@@ -434,7 +454,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>RFC 7323 §4.3: TS.Recent follows segments that span Last.ACK.sent, so that delayed ACKs echo the earliest.</summary>
     private void UpdateTsRecent(TcpInstant now, scoped in Segment seg)
     {
-        if (_ts.IsOn && !seg.IsRst && seg.Seq <= _ts.LastAckSent && !(Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime))
+        if (_ts.IsOn && seg.HasTimestamps && !seg.IsRst && seg.Seq <= _ts.LastAckSent && !(Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent) && now - _ts.RecentAt < s_tsRecentLifetime))
         {
             _ts.Recent = seg.TsVal;
             _ts.RecentAt = now;

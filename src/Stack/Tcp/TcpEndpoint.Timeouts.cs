@@ -128,6 +128,12 @@ internal sealed partial class TcpEndpoint
         TimeSpan limit = Options.UserTimeout > TimeSpan.Zero ? Options.UserTimeout : _core.Options.Tcp.SynTimeout;
         if (now - _openedAt >= limit || (IsPassive && _synTransmissions > _core.Options.Tcp.SynAckRetransmissions))
         {
+            if (IsProtected)
+            {
+                // [TD-107]: the peer may have gone on in plain, and takes what it sends for delivered.
+                SendResetOfOurs(now);
+            }
+
             // A soft error on the way tells more than "timed out".
             Finish(_softError is SocketError.Success ? SocketError.TimedOut : _softError);
             return;

@@ -239,6 +239,12 @@ internal sealed partial class TcpEndpoint : CoreObject
         endpoint.State = TcpState.SynReceived;
         endpoint._synTransmissions = half.Transmissions;
         endpoint._crypt = half.Crypt;
+        if (endpoint.IsCryptSetup)
+        {
+            // Part of INIT1, or noise, does not end SYN-RECEIVED, and no other timer runs.
+            endpoint._timers.Set(TcpTimer.Crypt, now + s_handshakeTimeout);
+        }
+
         if (half.Transmissions == 1)
         {
             endpoint._timedEnd = half.Iss + 1;
@@ -315,17 +321,22 @@ internal sealed partial class TcpEndpoint : CoreObject
         {
             Announce();
         }
+        else
+        {
+            _timers.Set(TcpTimer.Crypt, now + s_handshakeTimeout);
+        }
     }
 
     /// <summary>The application may have the connection: TCP's handshake is over, and tcpcrypt's ([TD-15]).</summary>
     private void Announce()
     {
-        _core.Raise(this, CoreEvents.Connected | CoreEvents.Writable);
-        if (_listener is { } listener)
+        if (_rekeying is null)
         {
-            _listener = null;
-            listener.OnHandshakeOver(this, succeeded: true);
+            _timers.Cancel(TcpTimer.Crypt);
         }
+
+        _core.Raise(this, CoreEvents.Connected | CoreEvents.Writable);
+        LeaveListener(succeeded: true);
     }
 
     /// <summary>The end of the TCB: leaves all tables and queues; what was received can still be read unless the connection was aborted.</summary>
@@ -363,11 +374,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         }
 
         CloseCrypt();
-        if (_listener is { } listener)
-        {
-            _listener = null;
-            listener.OnHandshakeOver(this, succeeded: false);
-        }
+        LeaveListener(succeeded: false);
 
         _core.Raise(this, CoreEvents.Closed | CoreEvents.Readable | CoreEvents.Writable);
     }

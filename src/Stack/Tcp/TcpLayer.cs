@@ -267,6 +267,8 @@ internal sealed partial class TcpLayer
 
     internal void Forget(TcpListener listener) => _listeners.Remove(listener.Local);
 
+    internal bool IsKnown(in FourTuple tuple) => _table.ContainsKey(tuple);
+
     internal long NextId() => ++_nextId;
 
     internal bool IsFull => _endpointCount >= Core.Options.Tcp.ConnectionLimit;
@@ -404,6 +406,11 @@ internal sealed partial class TcpLayer
 
         if (seg.IsAck)
         {
+            if (SynCache.OnCookie(now, listener, tuple, seg) is { } verdict)
+            {
+                return verdict;
+            }
+
             SendResetFor(tuple, seg);
             return DropReason.TcpListenNotSyn;
         }

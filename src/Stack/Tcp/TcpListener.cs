@@ -26,9 +26,11 @@ internal sealed class TcpListener(TcpLayer tcp, Endpoint4 local, TcpEndpointOpti
     private readonly HashSet<TcpEndpoint> _inHandshake = [];
 
     /// <summary>The accept queue has no room: SYNs and last ACKs are dropped until the application accepts.</summary>
-    internal bool IsFull => _established.Count + _inHandshake.Count >= Backlog;
+    internal bool IsFull => _established.Count >= Backlog;
 
     public override TcpInstant Deadline => TcpInstant.Never;
+
+    internal bool IsClosed => _isClosed;
 
     /// <summary>Takes the oldest established connection that nobody has accepted.</summary>
     public bool TryAccept(out TcpEndpoint endpoint) => _established.TryDequeue(out endpoint!);

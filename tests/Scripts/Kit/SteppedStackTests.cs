@@ -148,7 +148,7 @@ internal sealed class SteppedStackTests
             Assert.That(() => new SteppedStack(new SteppedStackOptions { ReceiveWindow = 0 }), Throws.InstanceOf<ArgumentException>().With.Property("ParamName").EqualTo("ReceiveWindow"));
             Assert.That(() => new SteppedStack(new SteppedStackOptions { DelayedAck = TimeSpan.FromMilliseconds(500) }), Throws.InstanceOf<ArgumentException>().With.Property("ParamName").EqualTo("DelayedAck"));
             Assert.That(() => new SteppedStack(new SteppedStackOptions { StartNs = -1 }), Throws.InstanceOf<ArgumentException>().With.Property("ParamName").EqualTo("StartNs"));
-            Assert.That(() => new SteppedStack(new SteppedStackOptions { Tcpcrypt = true }), Throws.InstanceOf<ArgumentException>().With.Property("ParamName").EqualTo("Tcpcrypt"));
+            Assert.That(() => new SteppedStack(new SteppedStackOptions { Tcpcrypt = true, TcpcryptOptions = { RsaKeySize = 1024 } }), Throws.InstanceOf<ArgumentException>().With.Property("ParamName").EqualTo("RsaKeySize"));
         });
     }
 

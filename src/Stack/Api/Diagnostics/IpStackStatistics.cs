@@ -168,6 +168,30 @@ public sealed record IpStackStatistics
     /// <summary>Reductions of a connection's path MTU.</summary>
     public long TcpPmtuReductions { get; init; }
 
+    /// <summary>tcpcrypt handshakes with a key exchange that succeeded.</summary>
+    public long CryptHandshakes { get; init; }
+
+    /// <summary>Connections that resumed a session, without public-key cryptography.</summary>
+    public long CryptResumptions { get; init; }
+
+    /// <summary>Connections reset because tcpcrypt was required, or because its handshake broke.</summary>
+    public long CryptFailures { get; init; }
+
+    /// <summary>Times that this side replaced its sending keys.</summary>
+    public long CryptRekeys { get; init; }
+
+    /// <summary>Encrypted connections closed after a RST without MAC because the peer did not answer any more.</summary>
+    public long CryptResetsVerified { get; init; }
+
+    /// <summary>SYN,ACKs with SYNCOOKIE, sent while the table of half-open connections was full.</summary>
+    public long CryptCookiesSent { get; init; }
+
+    /// <summary>Connections made from an ACKCOOKIE.</summary>
+    public long CryptCookiesAccepted { get; init; }
+
+    /// <summary>Segments of encrypted connections dropped because their MAC was missing or wrong.</summary>
+    public long CryptAuthenticationFailures { get; init; }
+
     /// <summary>Forwarded connection requests that wait for an answer now. Not a counter.</summary>
     public long ForwardInFlight { get; init; }
 
@@ -189,7 +213,7 @@ public sealed record IpStackStatistics
     /// <summary>Packets dropped, by reason: every reason is there, most with 0. Captures name the same reasons.</summary>
     public IReadOnlyDictionary<string, long> Drops { get; init; } = FrozenDictionary<string, long>.Empty;
 
-    /// <summary>All values under their names, in the order of the groups IP, ICMP, UDP, TCP, Forward, Capture: for tables such as <c>netstat -s</c>. Without <see cref="Drops"/>.</summary>
+    /// <summary>All values under their names, in the order of the groups IP, ICMP, UDP, TCP, Crypt, Forward, Capture: for tables such as <c>netstat -s</c>. Without <see cref="Drops"/>.</summary>
     /// <returns>Name and value of each.</returns>
     public IEnumerable<KeyValuePair<string, long>> Enumerate()
     {
@@ -265,6 +289,14 @@ public sealed record IpStackStatistics
             TcpOverlapConflicts = Volatile.Read(ref c.TcpOverlapConflicts),
             TcpTimeWaits = Volatile.Read(ref c.TcpTimeWaits),
             TcpPmtuReductions = Volatile.Read(ref c.TcpPmtuReductions),
+            CryptHandshakes = Volatile.Read(ref c.CryptHandshakes),
+            CryptResumptions = Volatile.Read(ref c.CryptResumptions),
+            CryptFailures = Volatile.Read(ref c.CryptFailures),
+            CryptRekeys = Volatile.Read(ref c.CryptRekeys),
+            CryptResetsVerified = Volatile.Read(ref c.CryptResetsVerified),
+            CryptCookiesSent = Volatile.Read(ref c.CryptCookiesSent),
+            CryptCookiesAccepted = Volatile.Read(ref c.CryptCookiesAccepted),
+            CryptAuthenticationFailures = c[DropReason.CryptNoMac] + c[DropReason.CryptBadMac],
             ForwardInFlight = forward.TcpInFlight,
             ForwardAccepted = forward.TcpAccepted,
             ForwardRejected = rejected,

@@ -15,6 +15,8 @@ internal sealed class StackMetrics
     private static readonly KeyValuePair<string, object?> s_receive = new("network.io.direction", "receive");
     private static readonly KeyValuePair<string, object?> s_transmit = new("network.io.direction", "transmit");
     private static readonly KeyValuePair<string, object?> s_plain = new("encrypted", false);
+    private static readonly KeyValuePair<string, object?> s_encrypted = new("encrypted", true);
+    private static readonly KeyValuePair<string, object?> s_draft = new("protocol", "draft");
 
     private readonly StackHost _host;
     private readonly StackCounters _counters;
@@ -45,6 +47,8 @@ internal sealed class StackMetrics
         meter.CreateObservableCounter("tcpcrypt.tcp.retransmits", ReadRetransmits, "{segment}", "TCP segments sent again, by kind.");
         meter.CreateObservableCounter("tcpcrypt.tcp.resets", () => Directions(_counters[DropReason.TcpReset], _counters.TcpOutRsts), "{segment}", "RST segments accepted and sent.");
         meter.CreateObservableCounter("tcpcrypt.tcp.accept_queue.overflows", () => One(_counters.TcpAcceptQueueOverflows), "{connection}", "Handshakes not finished because the accept queue was full.");
+        meter.CreateObservableCounter("tcpcrypt.handshakes", ReadHandshakes, "{handshake}", "Attempts to encrypt a connection, by outcome.");
+        meter.CreateObservableCounter("tcpcrypt.auth_failures", () => One(_counters[DropReason.CryptNoMac] + _counters[DropReason.CryptBadMac]), "{segment}", "Segments of encrypted connections without a valid MAC.");
         meter.CreateObservableUpDownCounter("tcpcrypt.forward.in_flight", () => One(_forward.TcpInFlight), "{request}", "Forwarded connection requests that wait for an answer.");
         meter.CreateObservableCounter("tcpcrypt.forward.rejected", ReadRejected, "{request}", "Forwarded connection requests refused, by reason.");
         _duration = meter.CreateHistogram<double>("tcpcrypt.tcp.connection.duration", "s", "How long TCP connections existed.");
@@ -108,6 +112,15 @@ internal sealed class StackMetrics
         yield return new(_counters[DropReason.TcpForwardLimit], _interface, new("reason", "limit"));
     }
 
+    private Measurement<long>[] ReadHandshakes() => _isStopped
+        ? []
+        :
+        [
+            new(Volatile.Read(ref _counters.CryptHandshakes), _interface, new("outcome", "encrypted"), s_draft, new("resumed", false)),
+            new(Volatile.Read(ref _counters.CryptResumptions), _interface, new("outcome", "encrypted"), s_draft, new("resumed", true)),
+            new(Volatile.Read(ref _counters.CryptFailures), _interface, new("outcome", "failed"), s_draft, new("resumed", false)),
+        ];
+
     private Measurement<long>[] ReadRetransmits()
     {
         if (_isStopped)
@@ -140,14 +153,15 @@ internal sealed class StackMetrics
             }
 
             _censusTime = now + _host.TimeProvider.TimestampFrequency;
-            long[] states = new long[(int)TcpState.DeleteTcb + 1];
+            const int States = (int)TcpState.DeleteTcb + 1;
+            long[] states = new long[2 * States];
             try
             {
                 _host.Query(states, static (counts, core, _) =>
                 {
                     foreach (TcpEndpoint endpoint in core.Tcp.Endpoints)
                     {
-                        counts[(int)endpoint.State]++;
+                        counts[(endpoint.IsEncrypted ? States : 0) + (int)endpoint.State]++;
                     }
 
                     counts[(int)TcpState.SynReceived] += core.Tcp.SynReceiveds.Count();
@@ -160,13 +174,18 @@ internal sealed class StackMetrics
                 return [];
             }
 
-            return _census =
-            [
-                Of(TcpState.SynSent, "syn_sent"), Of(TcpState.SynReceived, "syn_received"), Of(TcpState.Established, "established"), Of(TcpState.FinWait1, "fin_wait_1"),
-                Of(TcpState.FinWait2, "fin_wait_2"), Of(TcpState.CloseWait, "close_wait"), Of(TcpState.Closing, "closing"), Of(TcpState.LastAck, "last_ack"), Of(TcpState.TimeWait, "time_wait"),
-            ];
+            return _census = [.. Rows(0, s_plain), .. Rows(States, s_encrypted)];
 
-            Measurement<long> Of(TcpState state, string name) => new(states[(int)state], _interface, new("state", name), s_plain);
+            Measurement<long>[] Rows(int first, KeyValuePair<string, object?> encrypted)
+            {
+                return
+                [
+                    Of(TcpState.SynSent, "syn_sent"), Of(TcpState.SynReceived, "syn_received"), Of(TcpState.Established, "established"), Of(TcpState.FinWait1, "fin_wait_1"),
+                    Of(TcpState.FinWait2, "fin_wait_2"), Of(TcpState.CloseWait, "close_wait"), Of(TcpState.Closing, "closing"), Of(TcpState.LastAck, "last_ack"), Of(TcpState.TimeWait, "time_wait"),
+                ];
+
+                Measurement<long> Of(TcpState state, string name) => new(states[first + (int)state], _interface, new("state", name), encrypted);
+            }
         }
     }
 }

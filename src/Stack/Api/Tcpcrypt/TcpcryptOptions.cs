@@ -2,19 +2,20 @@ using System.Net;
 
 namespace Tcpcrypt;
 
-/// <summary>tcpcrypt's settings of a stack (draft-bittau-tcp-crypt). The defaults encrypt every connection whose other side can do it.</summary>
+/// <summary>tcpcrypt's settings of a stack (draft-bittau-tcp-crypt). The defaults encrypt every connection whose other side can do it. docs/tcpcrypt.md explains them.</summary>
+/// <remarks>C is the side that owns the public key, by default the one that opens; S is the other (<see cref="TcpcryptRole"/>).</remarks>
 public sealed class TcpcryptOptions
 {
     /// <summary>Whether connections are encrypted, unless a listener, a connect or <see cref="PolicySelector"/> says otherwise.</summary>
     public TcpcryptPolicy Policy { get; set; } = TcpcryptPolicy.Opportunistic;
 
-    /// <summary>Chooses the policy for a destination that is connected to; null, or an answer of null, leaves it at <see cref="Policy"/>. Called on the connecting thread.</summary>
+    /// <summary>Chooses the policy for a destination that is connected to; null, or an answer of null, leaves it at <see cref="Policy"/>. Asked when the connect itself names no policy, on the connecting thread.</summary>
     public Func<IPEndPoint, TcpcryptPolicy?>? PolicySelector { get; set; }
 
-    /// <summary>The application-aware bit of connections that do not set their own.</summary>
+    /// <summary>The application-aware bit of listeners and connects that do not set their own.</summary>
     public TcpcryptAwareness ApplicationAware { get; set; }
 
-    /// <summary>Which roles this side takes.</summary>
+    /// <summary>Which roles this side takes, where a listener or connect does not say otherwise.</summary>
     public TcpcryptCMode CMode { get; set; }
 
     /// <summary>The key exchanges supported, in the order in which S prefers them (PKCONF). C takes the first of its peer's that is in this list; see <see cref="PrepareRsaKey"/> for OAEP-RSA.</summary>
@@ -27,8 +28,8 @@ public sealed class TcpcryptOptions
     public IList<TcpcryptCipher> CipherPreference { get; set; } = [TcpcryptCipher.Aes128HmacSha256, TcpcryptCipher.Aes128Cmac];
 
     /// <summary>
-    /// C makes its RSA key ahead of time and renews it every <see cref="KeyLifetime"/>, so that OAEP-RSA can be chosen wherever the peer prefers it. Otherwise C takes OAEP-RSA only when nothing
-    /// else is in common, and makes a key then, which takes about a second.
+    /// C makes its RSA key when the stack starts, so that OAEP-RSA can be chosen wherever the peer prefers it; the first handshake after <see cref="KeyLifetime"/> makes another. Otherwise C takes OAEP-RSA only
+    /// when nothing else is in common, and makes a key then, which takes about a second.
     /// </summary>
     public bool PrepareRsaKey { get; set; }
 
@@ -46,7 +47,7 @@ public sealed class TcpcryptOptions
 
     /// <summary>
     /// Abort when INIT1 is acknowledged without an answer ([TD-49]). False goes on in plain as the draft says, at the risk that the peer's application has been handed INIT1.
-    /// <see cref="TcpcryptPolicy.Required"/> always aborts.
+    /// Under <see cref="TcpcryptPolicy.Required"/>, and in dialect Reference, the connection is always aborted.
     /// </summary>
     public bool AbortOnLostHandshake { get; set; } = true;
 
@@ -59,10 +60,10 @@ public sealed class TcpcryptOptions
     /// <summary>How long a session may wait for its next connection.</summary>
     public TimeSpan SessionLifetime { get; set; } = TimeSpan.FromMinutes(30);
 
-    /// <summary>Sessions kept in memory at most: 1 to 1,000,000. The oldest goes first.</summary>
+    /// <summary>Chains of sessions kept in memory at most, each good for one connection after the other: 1 to 1,000,000. The oldest goes first.</summary>
     public int SessionCacheSize { get; set; } = 4096;
 
-    /// <summary>Where sessions are kept instead of this stack's own memory; null = there.</summary>
+    /// <summary>Where sessions are kept, such as a store that several servers share; null = in this stack's own memory (<see cref="TcpcryptSessionCache"/>).</summary>
     public ITcpcryptSessionStore? SessionStore { get; set; }
 
     /// <summary>New keys after so many octets in one direction (dialect Draft): at least 1 MiB.</summary>
@@ -72,11 +73,11 @@ public sealed class TcpcryptOptions
     public TimeSpan RekeyAfter { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>
-    /// Octets in one direction after which a connection in dialect Reference is closed; null = never. Its only cipher repeats key stream after 16 MiB, which is logged as a warning once.
+    /// Octets in one direction after which a connection in dialect Reference is reset; null = never. Its only cipher repeats key stream after 16 MiB, which is logged as a warning once.
     /// </summary>
     public long? LegacyCipherByteLimit { get; set; }
 
-    /// <summary>Handshakes whose public-key work may wait for a worker: 1 to 100,000. When so many wait, SYNs with CRYPT are dropped.</summary>
+    /// <summary>Handshakes whose public-key work may wait for a worker: 1 to 100,000. When so many wait, SYNs with CRYPT are dropped; what is opened here is not refused.</summary>
     public int HandshakeQueueSize { get; set; } = 1024;
 
     /// <summary>Handshakes worked on at the same time; null = one per processor.</summary>
@@ -85,13 +86,13 @@ public sealed class TcpcryptOptions
     /// <summary>Pairs for ECDHE P-256 that are made ahead of time while nothing else is to be done: 0 to 10,000.</summary>
     public int PreparedKeys { get; set; } = 64;
 
-    /// <summary>The TCP option kind of CRYPT.</summary>
+    /// <summary>The TCP option kind of CRYPT: the same on both sides. 69 is what tcpcryptd uses.</summary>
     public byte CryptOptionKind { get; set; } = 69;
 
-    /// <summary>The TCP option kind of MAC.</summary>
+    /// <summary>The TCP option kind of MAC: the same on both sides. 70 is what tcpcryptd uses.</summary>
     public byte MacOptionKind { get; set; } = 70;
 
-    /// <summary>A file that the secrets of every encrypted connection are appended to, so that captures can be decrypted (docs/key-log.md). Whoever reads it reads the connections: null, the default, writes none.</summary>
+    /// <summary>A file that the secrets of every encrypted connection are appended to, so that captures can be decrypted (docs/key-log.md); one file per stack. Whoever reads it reads the connections: null, the default, writes none.</summary>
     public string? KeyLogPath { get; set; }
 
     internal TcpcryptOptions Copy()

@@ -9,7 +9,7 @@ public enum TcpcryptPolicy
     /// <summary>Whenever the other side can; plain TCP when it cannot.</summary>
     Opportunistic,
 
-    /// <summary>Always: a connection that cannot be encrypted fails with <see cref="TcpcryptException"/>.</summary>
+    /// <summary>Always: a connect that cannot be encrypted fails with <see cref="TcpcryptException"/>, and a listener refuses it (RST) or never hands it out.</summary>
     Required,
 }
 
@@ -22,7 +22,7 @@ public enum TcpcryptAwareness
     /// <summary>It does, and says so to the other side.</summary>
     Yes,
 
-    /// <summary>It does, and wants encryption only with an application that does so too; otherwise the connection is plain (or, under <see cref="TcpcryptPolicy.Required"/>, fails).</summary>
+    /// <summary>It does, and wants encryption only with an application that does so too; with any other the connection is plain (or, under <see cref="TcpcryptPolicy.Required"/>, fails).</summary>
     Required,
 }
 
@@ -61,7 +61,7 @@ public enum UnauthenticatedReset
 /// <summary>How the attempt to encrypt a connection ended, and why it is plain if it is.</summary>
 public enum TcpcryptOutcome
 {
-    /// <summary>The handshake is not over.</summary>
+    /// <summary>The handshake is not over: seen in <see cref="IpStack.GetConnections"/> only, since connect and accept wait for its end.</summary>
     Pending,
 
     /// <summary>The connection is encrypted.</summary>
@@ -73,10 +73,10 @@ public enum TcpcryptOutcome
     /// <summary>The peer sent no CRYPT option, or something on the path removed it.</summary>
     PeerDidNotOffer,
 
-    /// <summary>The peer answered DECLINE.</summary>
+    /// <summary>The peer knows tcpcrypt and does not want it (DECLINE): its policy is <see cref="TcpcryptPolicy.Disabled"/>, or its application insists on what ours does not have.</summary>
     PeerDeclined,
 
-    /// <summary>No key exchange or cipher in common.</summary>
+    /// <summary>No key exchange or cipher in common, or none whose messages fit into one segment.</summary>
     NoCommonAlgorithm,
 
     /// <summary>One side insists on an application that knows of tcpcrypt, the other has none.</summary>
@@ -88,15 +88,15 @@ public enum TcpcryptOutcome
     /// <summary>Two SYNs with CRYPT stayed unanswered; the third went without.</summary>
     SynUnanswered,
 
-    /// <summary>A handshake with this destination broke less than ten minutes ago; CRYPT was not offered this time.</summary>
+    /// <summary>A handshake with this destination broke less than ten minutes ago, or nothing valid was ever heard on an encrypted connection to it; CRYPT was not offered this time.</summary>
     RememberedPlain,
 
-    /// <summary>The peer's INIT1 or INIT2 was malformed, or the connection was reset during the handshake.</summary>
+    /// <summary>The peer's INIT1 or INIT2 was malformed, or the connection was reset during the handshake. It is not continued in plain, and the destination is <see cref="RememberedPlain"/>.</summary>
     HandshakeFailed,
 
-    /// <summary>INIT1 was acknowledged without INIT2: the peer took it for data, or something on the path removed the option.</summary>
+    /// <summary>INIT1 was acknowledged without INIT2: the peer took it for data, or something on the path removed the option. As for <see cref="HandshakeFailed"/>, unless <see cref="TcpcryptOptions.AbortOnLostHandshake"/> is off.</summary>
     HandshakeLost,
 
-    /// <summary>No answer to the handshake, or none with a valid MAC.</summary>
+    /// <summary>The handshake was not over ten seconds after TCP's own. As for <see cref="HandshakeFailed"/>.</summary>
     HandshakeTimedOut,
 }

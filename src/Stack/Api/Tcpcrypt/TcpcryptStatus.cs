@@ -5,7 +5,7 @@ public sealed record TcpcryptStatus
 {
     internal static readonly TcpcryptStatus Disabled = new() { Outcome = TcpcryptOutcome.DisabledHere };
 
-    /// <summary>True when everything on this connection is encrypted and authenticated. It never becomes false again.</summary>
+    /// <summary>True when everything on this connection is encrypted and protected against change; it stays so to the end. Who the peer is, is another question: see <see cref="SessionId"/>.</summary>
     public bool IsEncrypted => Outcome == TcpcryptOutcome.Encrypted;
 
     /// <summary>How the handshake ended.</summary>
@@ -14,16 +14,16 @@ public sealed record TcpcryptStatus
     /// <summary>The dialect spoken; <see cref="TcpcryptDialect.None"/> on a plain connection.</summary>
     public TcpcryptDialect Dialect { get; init; }
 
-    /// <summary>This side's role.</summary>
+    /// <summary>This side's role: whether it owned the public key in the first connection of the session. Not necessarily who opened.</summary>
     public TcpcryptRole Role { get; init; }
 
     /// <summary>
     /// The session ID, 32 octets, the same on both sides and different for every connection; empty on a plain one. It is not secret. Only after it has been authenticated
-    /// is it certain that nobody sits in between.
+    /// is it certain that nobody sits in between (<see cref="TcpcryptAuthentication"/>).
     /// </summary>
     public ReadOnlyMemory<byte> SessionId { get; init; }
 
-    /// <summary>The key exchange of the session.</summary>
+    /// <summary>The key exchange of the session's first connection.</summary>
     public TcpcryptKeyExchange KeyExchange { get; init; }
 
     /// <summary>The cipher in use.</summary>
@@ -32,19 +32,19 @@ public sealed record TcpcryptStatus
     /// <summary>The size of C's public key, in bits; 0 on a plain connection.</summary>
     public int PublicKeySize { get; init; }
 
-    /// <summary>PK_C, or PK_S with ECDHE; null where there is none and on resumed connections.</summary>
+    /// <summary>This side's short-lived public key: an RSA modulus, big-endian, or a point (04 X Y). Null on plain and resumed connections, and for S with RSA, which has none.</summary>
     public ReadOnlyMemory<byte>? LocalPublicKey { get; init; }
 
-    /// <summary>The peer's PK_C, or PK_S with ECDHE; null where there is none and on resumed connections.</summary>
+    /// <summary>The peer's short-lived public key, likewise.</summary>
     public ReadOnlyMemory<byte>? RemotePublicKey { get; init; }
 
     /// <summary>The keys come from an earlier connection's session, without public-key cryptography.</summary>
     public bool IsResumed { get; init; }
 
-    /// <summary>This side said that its application knows of tcpcrypt.</summary>
+    /// <summary>This side says that its application knows of tcpcrypt (<see cref="TcpcryptOptions.ApplicationAware"/>).</summary>
     public bool LocalApplicationAware { get; init; }
 
-    /// <summary>The peer said that its application knows of tcpcrypt.</summary>
+    /// <summary>The peer said that its application knows of tcpcrypt. Someone on the path may have changed that unseen.</summary>
     public bool RemoteApplicationAware { get; init; }
 
     /// <summary>How often the sending keys of this side were replaced.</summary>

@@ -133,6 +133,7 @@ internal sealed partial class CryptBlock
         switch (State)
         {
             case CryptState.SMode:
+                IsPkConfPending = false;
                 WritePkConf(ref writer);
                 break;
             case CryptState.HelloSent:
@@ -142,6 +143,7 @@ internal sealed partial class CryptBlock
                 writer.Opcode(IsLocalAware ? Opcode.NextK2AppSupport : Opcode.NextK2);
                 break;
             case CryptState.Disabled when Farewell is { } farewell:
+                _isFarewellSaid = true;
                 foreach (byte octet in farewell)
                 {
                     writer.Opcode(octet);
@@ -166,6 +168,8 @@ internal sealed partial class CryptBlock
 
         if (!options.HasCrypt)
         {
+            // [TD-107]: NEXTK2 may have been lost on the way, and would be the next time.
+            ForgetSession();
             Disable(TcpcryptOutcome.PeerDidNotOffer);
         }
         else if (options.Has(Suboptions.UnknownMandatory))
@@ -258,6 +262,28 @@ internal sealed partial class CryptBlock
             // [TD-48].
             Decline(TcpcryptOutcome.NoCommonAlgorithm, Opcode.PkConf);
         }
+    }
+
+    /// <summary>S-MODE again, from a cookie ([TD-58]).</summary>
+    public static CryptBlock FromCookie(CryptLayer layer, CryptSettings settings, in CookieFacts facts)
+    {
+        CryptBlock block = new(layer, settings) { State = CryptState.SMode, Role = TcpcryptRole.S, IsRemoteAware = facts.IsRemoteAware };
+        block.OfferOnly(facts.KeyExchange);
+        return block;
+    }
+
+    /// <summary>The key exchange that PKCONF of a SYN,ACK with a cookie has room for: the first.</summary>
+    public TcpcryptKeyExchange OfferFirst()
+    {
+        PkConfList.Choose(PkConf, Settings.KeyExchanges, TcpcryptDialect.Draft, out TcpcryptKeyExchange first, out _);
+        OfferOnly(first);
+        return first;
+    }
+
+    private void OfferOnly(TcpcryptKeyExchange keyExchange)
+    {
+        Span<byte> list = stackalloc byte[PkConfList.MaxLength];
+        PkConf = list[..PkConfList.Write([keyExchange], Settings.SendsMarker, list)].ToArray();
     }
 
     /// <summary>C's choice out of PKCONF; valid in C-MODE.</summary>

@@ -47,9 +47,23 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
     public byte[] PkConf { get; set; } = [];
 
     /// <summary>The content of the CRYPT option in the first segment after DISABLED: DECLINE and UNKNOWN ([TD-46..48]); null for none.</summary>
-    public byte[]? Farewell { get; set; }
+    public byte[]? Farewell
+    {
+        get;
+        set
+        {
+            field = value;
+            _isFarewellSaid = false;
+        }
+    }
 
-    /// <summary>Opcodes to be listed in UNKNOWN in the next segment of ENCRYPTING ([TD-4]).</summary>
+    /// <summary>The SYN,ACK has said it, and nothing behind it may carry CRYPT ([TD-46]).</summary>
+    private bool _isFarewellSaid;
+
+    /// <summary>The next segment says what is to be said on the way to plain TCP.</summary>
+    public bool IsFarewellDue => State == CryptState.Disabled && Farewell is not null && !_isFarewellSaid;
+
+    /// <summary>The opcode to be named by UNKNOWN in the next bare ACK of ENCRYPTING ([TD-4]); 0 for none.</summary>
     public byte UnknownOpcode { get; set; }
 
     /// <summary>A segment that carries PKCONF (S as opener) is due.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Tcpcrypt.Core;
 using Tcpcrypt.Crypt;
 
@@ -18,9 +19,10 @@ internal sealed class CryptLayerOptions
 }
 
 /// <summary>tcpcrypt's part of a core that is shared by all connections.</summary>
-internal sealed class CryptLayer(CryptLayerOptions options)
+internal sealed class CryptLayer(CryptLayerOptions options, StackCounters counters)
 {
-    public CryptSettings Settings => options.Settings;
+    /// <summary>Of connections and listeners that have none of their own. Settable for tests.</summary>
+    public CryptSettings Settings { get; set; } = options.Settings;
 
     public CryptOptionKinds Kinds => options.Kinds;
 
@@ -42,7 +44,7 @@ internal sealed class CryptLayer(CryptLayerOptions options)
         {
             store.Add(peer.ToIPAddress(), session);
         }
-        else if (!Workers.TryQueue(new StoreWork(store, peer, session, isDrop: false)))
+        else if (!Workers.TryQueue(new StoreWork(counters, store, peer, session, isDrop: false)))
         {
             session.Dispose();
         }
@@ -57,28 +59,36 @@ internal sealed class CryptLayer(CryptLayerOptions options)
         }
         else if (options.Sessions is { } shared)
         {
-            Workers.TryQueue(new StoreWork(shared, default, session, isDrop: true));
+            Workers.TryQueue(new StoreWork(counters, shared, default, session, isDrop: true));
         }
     }
 
     /// <summary>A call of an application's own store, which may take its time.</summary>
-    private sealed class StoreWork(ITcpcryptSessionStore store, Ipv4Address peer, TcpcryptSession session, bool isDrop) : HandshakeWork
+    private sealed class StoreWork(StackCounters counters, ITcpcryptSessionStore store, Ipv4Address peer, TcpcryptSession session, bool isDrop) : HandshakeWork
     {
+        private bool _hasFailed;
+
+        [SuppressMessage("Design", "CA1031", Justification = "Whatever is wrong with an application's store, connections go on without it.")]
         public override void Run(CryptoProvider provider, IHandshakeSecrets secrets)
         {
-            if (isDrop)
+            try
             {
-                store.Drop(session);
+                if (isDrop)
+                {
+                    store.Drop(session);
+                }
+                else
+                {
+                    store.Add(peer.ToIPAddress(), session);
+                }
             }
-            else
+            catch (Exception)
             {
-                store.Add(peer.ToIPAddress(), session);
+                _hasFailed = true;
             }
         }
 
-        public override void Complete(TcpInstant now)
-        {
-        }
+        public override void Complete(TcpInstant now) => counters.CryptStoreFailures += _hasFailed ? 1 : 0;
 
         public override void Dispose()
         {
