@@ -79,7 +79,7 @@ public class DiagnosticsTests
             string key = instrument.Name;
             foreach (KeyValuePair<string, object?> tag in tags)
             {
-                Assert.That(tag.Key, Is.AnyOf("network.interface.name", "network.io.direction", "reason", "state", "encrypted", "kind"));
+                Assert.That(tag.Key, Is.AnyOf("network.interface.name", "network.io.direction", "reason", "state", "encrypted", "kind", "outcome", "protocol", "resumed"));
                 key += tag.Key is "network.io.direction" or "state" or "kind" ? " " + tag.Value : "";
             }
 

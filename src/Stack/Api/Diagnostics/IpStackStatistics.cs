@@ -189,6 +189,9 @@ public sealed record IpStackStatistics
     /// <summary>Connections made from an ACKCOOKIE.</summary>
     public long CryptCookiesAccepted { get; init; }
 
+    /// <summary>Calls of an application's own session store that threw; the connections did without it.</summary>
+    public long CryptStoreFailures { get; init; }
+
     /// <summary>Segments of encrypted connections dropped because their MAC was missing or wrong.</summary>
     public long CryptAuthenticationFailures { get; init; }
 
@@ -296,6 +299,7 @@ public sealed record IpStackStatistics
             CryptResetsVerified = Volatile.Read(ref c.CryptResetsVerified),
             CryptCookiesSent = Volatile.Read(ref c.CryptCookiesSent),
             CryptCookiesAccepted = Volatile.Read(ref c.CryptCookiesAccepted),
+            CryptStoreFailures = Volatile.Read(ref c.CryptStoreFailures),
             CryptAuthenticationFailures = c[DropReason.CryptNoMac] + c[DropReason.CryptBadMac],
             ForwardInFlight = forward.TcpInFlight,
             ForwardAccepted = forward.TcpAccepted,

@@ -65,6 +65,7 @@ internal readonly record struct StatisticsField(string Name, Func<IpStackStatist
         new(nameof(IpStackStatistics.CryptResetsVerified), static s => s.CryptResetsVerified),
         new(nameof(IpStackStatistics.CryptCookiesSent), static s => s.CryptCookiesSent),
         new(nameof(IpStackStatistics.CryptCookiesAccepted), static s => s.CryptCookiesAccepted),
+        new(nameof(IpStackStatistics.CryptStoreFailures), static s => s.CryptStoreFailures),
         new(nameof(IpStackStatistics.CryptAuthenticationFailures), static s => s.CryptAuthenticationFailures),
         new(nameof(IpStackStatistics.ForwardInFlight), static s => s.ForwardInFlight),
         new(nameof(IpStackStatistics.ForwardAccepted), static s => s.ForwardAccepted),
