@@ -20,7 +20,7 @@ public sealed class GatewayPairTests
         head -c 32 /dev/urandom >"$work/key"
         gateway="$ROOT/samples/gateway-pair/bin/$CONFIG/net10.0/gateway-pair.dll"
         dotnet "$gateway" --host 10.0.1.1/24 --stack 10.0.1.2/24 "$work/key" 10.0.2.2 10.2.0.0/24 >"$work/a.log" 2>&1 &
-        at_b dotnet "$gateway" --host 10.0.2.1/24 --stack 10.0.2.2/24 ${key_b:-$work/key} 10.0.1.2 10.1.0.0/24 >"$work/b.log" 2>&1 &
+        nsenter -t $b -n dotnet "$gateway" --host 10.0.2.1/24 --stack 10.0.2.2/24 ${key_b:-$work/key} 10.0.1.2 10.1.0.0/24 >"$work/b.log" 2>&1 &
         until_said "$work/a.log" 'is behind'; until_said "$work/b.log" 'is behind'
         ip route change 10.2.0.0/24 dev site0 src 10.1.0.1; at_b ip route change 10.1.0.0/24 dev site0 src 10.2.0.1
 
@@ -34,7 +34,7 @@ public sealed class GatewayPairTests
             tcpdump -n -i site0 -U -s 0 -w "$work/site.pcap" 2>"$work/tcpdump2.log" & dump2=$!
             until_said "$work/tcpdump.log" 'listening on'; until_said "$work/tcpdump2.log" 'listening on'
             mkdir "$work/www"; for i in $(seq 20000); do echo "top secret, line $i"; done >"$work/www/file"
-            at_b python3 -m http.server --bind 10.2.0.1 --directory "$work/www" 8000 >"$work/python.log" 2>&1 &
+            nsenter -t $b -n python3 -m http.server --bind 10.2.0.1 --directory "$work/www" 8000 >"$work/python.log" 2>&1 &
             until_open 10.2.0.1 8000
             curl -s -S --max-time 20 -o "$work/got" http://10.2.0.1:8000/file || fail curl
             cmp "$work/www/file" "$work/got" && echo same
@@ -89,7 +89,7 @@ public sealed class GatewayPairTests
     public async Task Gateway_with_another_key_carries_nothing()
     {
         string output = await Shell.RunInNamespaceAsync("""head -c 32 /dev/urandom >"$work/wrong"; key_b="$work/wrong" """ + "\n" + Sites + """
-            at_b python3 -m http.server --bind 10.2.0.1 8000 >"$work/python.log" 2>&1 &
+            nsenter -t $b -n python3 -m http.server --bind 10.2.0.1 8000 >"$work/python.log" 2>&1 &
             sleep 1
             curl -s --max-time 10 http://10.2.0.1:8000/; echo "code $?"
             until_said "$work/a.log" 'has not proved'; until_said "$work/b.log" 'has not proved'
