@@ -24,7 +24,9 @@ public sealed class GatewayTests
             iperf3 -s --forceflush -B 127.0.0.1 >"$work/iperf.log" 2>&1 & until_said "$work/iperf.log" listening
             start relaying gateway
             iperf3 -c 198.18.0.1 -t 1 >"$work/out.log" 2>&1 && grep receiver "$work/out.log" || fail out
+            until_said "$work/iperf.log" "test #2"  # iperf3 closes its listening socket between two tests
             iperf3 -c 198.18.0.1 -t 1 -R >"$work/in.log" 2>&1 && grep receiver "$work/in.log" || fail in
+            until_said "$work/iperf.log" "test #3"
             iperf3 -c 198.18.0.1 -t 1 -u -b 20M >"$work/udp.log" 2>&1 && grep receiver "$work/udp.log" || fail udp
             """, "iperf3");
         Assert.That(output.Split("receiver"), Has.Length.EqualTo(4), output);
