@@ -1,0 +1,482 @@
+using System.Net.NetworkInformation;
+using System.Net.Sockets;
+using Tcpcrypt.Core;
+using Tcpcrypt.Crypt;
+using Tcpcrypt.Tcp.Crypt;
+using Tcpcrypt.Wire;
+
+namespace Tcpcrypt.Tcp;
+
+// The setup states of tcpcrypt, between the SYNs and ENCRYPTING or DISABLED: INIT1, INIT2 and their loss ([TD-15] to [TD-59]).
+internal sealed partial class TcpEndpoint
+{
+    private SegmentVerdict OnSegmentWithCrypt(TcpInstant now, scoped in Segment seg, CryptBlock crypt)
+    {
+        CryptOptions options = CryptOptions.Parse(seg.Options, crypt.Layer.Kinds, isOpeningSyn: seg.IsSyn && !seg.IsAck);
+        return crypt.IsEncrypting ? OnSegmentProtected(now, seg, options, crypt) : OnSegmentSetup(now, seg, options, crypt);
+    }
+
+    private SegmentVerdict OnSegmentSetup(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
+    {
+        if (_ts.IsOn && seg.HasTimestamps && !seg.IsRst && Acceptability.IsTimestampOlder(seg.TsVal, _ts.Recent))
+        {
+            return DropReason.TcpPaws;
+        }
+
+        if (seg.IsSyn && !(seg.IsAck && State == TcpState.SynReceived && seg.Seq == _rcv.Irs))
+        {
+            // Its SYN or SYN,ACK again: what we said last was lost.
+            RepeatSetup(now, crypt);
+            return DropReason.CryptInitRepeated;
+        }
+
+        bool isInit = options.Has(crypt.State == CryptState.CMode ? Suboptions.Init2 : Suboptions.Init1);
+        if (!seg.IsSyn && !isInit && !Acceptability.IsAcceptable(seg.Seq, seg.Len, _rcv.Nxt, _rcv.Wnd))
+        {
+            return DropReason.TcpOutsideWindow;
+        }
+
+        if (seg.IsRst)
+        {
+            return CheckReset(now, seg);
+        }
+
+        if (!seg.IsAck || seg.Ack < _snd.Una || seg.Ack > _snd.Nxt || (State == TcpState.SynReceived && seg.Ack == _snd.Una))
+        {
+            return DropReason.TcpAckUnacceptable;
+        }
+
+        return crypt.State switch
+        {
+            CryptState.CMode => OnSegmentCMode(now, seg, options, crypt),
+            CryptState.SMode => OnSegmentSMode(now, seg, options, crypt),
+            _ => OnSegmentHelloSent(now, seg, options, crypt),
+        };
+    }
+
+    /// <summary>A listener that plays C waits for PKCONF ([TD-23]).</summary>
+    private SegmentVerdict OnSegmentHelloSent(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
+    {
+        if (options.HasMac)
+        {
+            return DropReason.CryptSetup;
+        }
+
+        if (options.Has(Suboptions.AnyPkConf) && !options.Has(Suboptions.Decline | Suboptions.UnknownMandatory))
+        {
+            crypt.OnPkConf(options, _agreed.PeerMss, AdvertisedMss);
+        }
+        else if (options.Has(Suboptions.UnknownMandatory))
+        {
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+        }
+        else
+        {
+            crypt.Disable(options.Has(Suboptions.Decline) ? TcpcryptOutcome.PeerDeclined : TcpcryptOutcome.PeerDidNotOffer);
+        }
+
+        if (crypt.State != CryptState.CMode)
+        {
+            return GoOnPlain(now, seg, crypt);
+        }
+
+        ProcessAck(now, seg);
+        StartClient(crypt);
+        return SegmentVerdict.Processed;
+    }
+
+    private SegmentVerdict OnSegmentSMode(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
+    {
+        if (crypt.IsWorking)
+        {
+            // INIT1 is here, and what comes behind it is under MAC.
+            return DropReason.CryptInitRepeated;
+        }
+
+        if (options.Has(Suboptions.UnknownMandatory))
+        {
+            // [TD-43]; INIT1 beside it is consumed as where there is no common algorithm ([TD-48]).
+            int consumed = 0;
+            if (options.Has(Suboptions.Init1) && GatherInit(seg, crypt, TcpcryptDialect.None, out consumed) != true)
+            {
+                AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+                return DropReason.CryptRefused;
+            }
+
+            _rcv.Nxt += consumed;
+            KeepWindow();
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            return GoOnPlain(now, seg, crypt, isConsumed: consumed > 0);
+        }
+
+        if (seg.IsSyn || options.Has(Suboptions.Decline | Suboptions.AnyPkConf))
+        {
+            // In simultaneous open two Defaults are both S ([TD-44], [TD-61]).
+            crypt.Disable(options.Has(Suboptions.Decline) ? TcpcryptOutcome.PeerDeclined : TcpcryptOutcome.RoleConflict);
+            return GoOnPlain(now, seg, crypt);
+        }
+
+        if (!options.Has(Suboptions.Init1))
+        {
+            if (options.HasMac)
+            {
+                return DropReason.CryptSetup;
+            }
+
+            if (seg.Payload.Length > 0 && seg.Seq == _rcv.Irs + 1 && InitMessage.IsWellFormed1(seg.Payload, crypt.PkConf) && (crypt.Settings.AbortOnLostHandshake || crypt.Settings.IsRequired))
+            {
+                // [TD-49]: INIT1 whose option was lost on the way. It is no application's data.
+                AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeLost);
+                return DropReason.CryptRefused;
+            }
+
+            crypt.Disable(TcpcryptOutcome.PeerDidNotOffer);
+            return GoOnPlain(now, seg, crypt);
+        }
+
+        switch (GatherInit(seg, crypt, TcpcryptDialect.None, out int length))
+        {
+            case null:
+                return SegmentVerdict.Processed;
+            case false:
+                AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+                return DropReason.CryptRefused;
+        }
+
+        HandshakeError error = ServerHandshake.TryAccept(CryptoProvider.Default, crypt.PkConf, crypt.Gathered, crypt.Settings.CipherPreference, out ServerHandshake? handshake);
+        if (error == HandshakeError.NoCommonAlgorithm)
+        {
+            // [TD-48]: INIT1's octets are acknowledged and delivered to nobody.
+            _rcv.Nxt += length;
+            KeepWindow();
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, Opcode.Init1);
+            return GoOnPlain(now, seg, crypt, isConsumed: true);
+        }
+
+        if (handshake is null)
+        {
+            AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+            return DropReason.CryptRefused;
+        }
+
+        ServerWork work = new(this, handshake, crypt.ApplicationBits, _snd.Iss.Value, _rcv.Irs.Value, length);
+        if (!crypt.Layer.Workers.TryQueue(work))
+        {
+            // INIT1 comes again.
+            return DropReason.CryptQueueFull;
+        }
+
+        crypt.IsWorking = true;
+        _timers.Cancel(TcpTimer.Retransmit);
+        ProcessAck(now, seg);
+        return SegmentVerdict.Processed;
+    }
+
+    /// <summary>S went plain, and what comes first is INIT1 all the same: a bare ACK was quicker, late or forged. It is no application's data ([TD-49]).</summary>
+    private bool IsStrayInit1(scoped in Segment seg) =>
+        _crypt is { State: CryptState.Disabled, Role: TcpcryptRole.S } crypt && _rcv.Nxt == _rcv.Irs + 1 && seg.Seq == _rcv.Nxt && seg.Payload.Length > 0
+        && (crypt.Settings.AbortOnLostHandshake || crypt.Settings.IsRequired)
+        && (InitMessage.IsWellFormed1(seg.Payload, crypt.PkConf) || CryptOptions.Parse(seg.Options, crypt.Layer.Kinds, isOpeningSyn: false).Has(Suboptions.Init1));
+
+    /// <summary>S's public-key work is done: INIT2, and ENCRYPTING ([TD-32]).</summary>
+    internal void OnServerReady(TcpInstant now, ServerWork work)
+    {
+        CryptBlock crypt = _crypt!;
+        crypt.IsWorking = false;
+        if (IsClosed || crypt.State != CryptState.SMode)
+        {
+            work.Dispose();
+            return;
+        }
+
+        if (work.Error != HandshakeError.None)
+        {
+            AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+            return;
+        }
+
+        _rcv.Nxt += work.Init1Length;
+        KeepWindow();
+        crypt.ReceivedPrefix = work.Init1Length;
+        crypt.SentPrefix = work.Init2.Length;
+        crypt.Init = work.Init2;
+        crypt.LocalPublicKey = work.LocalPublicKey;
+        crypt.RemotePublicKey = work.RemotePublicKey;
+        _unackedInit = work.Init2.Length;
+        _core.Counters.CryptHandshakes++;
+        EnterEncrypting(now, crypt, work.TakeSession(), work.TakeProtection());
+        MarkReady();
+        UpdateDeadline();
+    }
+
+    private void StartClient(CryptBlock crypt)
+    {
+        crypt.IsWorking = true;
+        crypt.Layer.Workers.Queue(new ClientStartWork(this, crypt));
+    }
+
+    /// <summary>INIT1 is made: it leaves as the first segment behind the SYN,ACK.</summary>
+    internal void OnClientStarted(TcpInstant now, ClientHandshake? handshake)
+    {
+        CryptBlock crypt = _crypt!;
+        crypt.IsWorking = false;
+        if (IsClosed || crypt.State != CryptState.CMode || handshake is null)
+        {
+            handshake?.Dispose();
+            if (!IsClosed && crypt.State == CryptState.CMode)
+            {
+                AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+            }
+
+            return;
+        }
+
+        crypt.Client = handshake;
+        crypt.Init = handshake.Init1;
+        crypt.SentPrefix = handshake.Init1.Length;
+        _unackedInit = handshake.Init1.Length;
+        MarkReady();
+        UpdateDeadline();
+    }
+
+    private SegmentVerdict OnSegmentCMode(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
+    {
+        if (options.Has(Suboptions.Init2))
+        {
+            return OnInit2(now, seg, options, crypt);
+        }
+
+        if (options.HasMac)
+        {
+            // [TD-40]: S's data has overtaken INIT2.
+            crypt.Hold(seg.Octets);
+            return SegmentVerdict.Processed;
+        }
+
+        if (crypt.IsWorking)
+        {
+            // INIT1 is being made, or INIT2 is here: nothing without MAC can be S's answer any more.
+            return DropReason.CryptInitRepeated;
+        }
+
+        bool isInitCovered = _isInitSent && seg.Ack >= _snd.Iss + 1 + crypt.SentPrefix;
+        if (!isInitCovered)
+        {
+            RepeatSetup(now, crypt);
+            return DropReason.CryptSetup;
+        }
+
+        if (options.Has(Suboptions.Decline))
+        {
+            // [TD-47], [TD-48]: INIT1 was consumed by S.
+            crypt.Disable(options.Has(Suboptions.Unknown) && options.UnknownOpcodes.Contains(Opcode.Init1) ? TcpcryptOutcome.NoCommonAlgorithm : TcpcryptOutcome.PeerDeclined);
+            return GoOnPlain(now, seg, crypt);
+        }
+
+        // [TD-49]: S may have handed INIT1 to its application, or may be encrypting already.
+        bool isInit2 = seg.Payload.Length > 0 && seg.Seq == _rcv.Irs + 1 && InitMessage.IsWellFormed2(crypt.Dialect, seg.Payload);
+        if (isInit2 || crypt.Dialect == TcpcryptDialect.Reference || crypt.Settings.AbortOnLostHandshake || crypt.Settings.IsRequired)
+        {
+            AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeLost);
+            return DropReason.CryptRefused;
+        }
+
+        crypt.Disable(TcpcryptOutcome.HandshakeLost);
+        return GoOnPlain(now, seg, crypt);
+    }
+
+    private SegmentVerdict OnInit2(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
+    {
+        if (crypt.IsWorking || crypt.Client is null)
+        {
+            return DropReason.CryptInitRepeated;
+        }
+
+        if (options.Has(Suboptions.UnknownMandatory))
+        {
+            AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+            return DropReason.CryptRefused;
+        }
+
+        switch (GatherInit(seg, crypt, crypt.Dialect, out int length))
+        {
+            case null:
+                return SegmentVerdict.Processed;
+            case false:
+                AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+                return DropReason.CryptRefused;
+        }
+
+        ClientFinishWork work = new(this, crypt.Client, crypt.Gathered.ToArray(), crypt.ApplicationBits, _snd.Iss.Value, _rcv.Irs.Value);
+        crypt.IsWorking = true;
+        crypt.ReceivedPrefix = length;
+        crypt.Layer.Workers.Queue(work);
+        ProcessAck(now, seg);
+        return SegmentVerdict.Processed;
+    }
+
+    /// <summary>C's public-key work is done: ENCRYPTING, and S is told at once ([TD-33]).</summary>
+    internal void OnClientReady(TcpInstant now, ClientFinishWork work)
+    {
+        CryptBlock crypt = _crypt!;
+        crypt.IsWorking = false;
+        if (IsClosed || crypt.State != CryptState.CMode)
+        {
+            work.Dispose();
+            return;
+        }
+
+        if (work.Error != HandshakeError.None)
+        {
+            AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeFailed);
+            return;
+        }
+
+        _rcv.Nxt += crypt.ReceivedPrefix;
+        KeepWindow();
+        _unackedInit = 0;
+        _snd.Una = Seq<Local>.Max(_snd.Una, _snd.Iss + 1 + crypt.SentPrefix);
+        crypt.LocalPublicKey = work.Handshake.LocalPublicKey;
+        crypt.RemotePublicKey = work.Handshake.RemotePublicKey;
+        _core.Counters.CryptHandshakes++;
+        EnterEncrypting(now, crypt, work.TakeSession(), work.TakeProtection());
+        SendAckNow(now);
+        if (crypt.Held is { } held)
+        {
+            foreach (byte[] segment in held)
+            {
+                OnHeldSegment(now, segment);
+            }
+
+            held.Clear();
+        }
+
+        if (!IsClosed)
+        {
+            MarkReady();
+            UpdateDeadline();
+        }
+    }
+
+    private void OnHeldSegment(TcpInstant now, byte[] octets)
+    {
+        if (!IsClosed && TcpHeader.TryParse(octets, out TcpHeader header) && OnSegment(now, Segment.From(header, octets, Ecn.NotEct, 0)) is { IsDrop: true } dropped)
+        {
+            _core.Counters.CountDrop(dropped.Reason);
+        }
+    }
+
+    /// <summary>Adds the segment's part of an INIT message ([TD-64]): true when all of it is there, null when more must come, false when it is malformed.</summary>
+    private bool? GatherInit(scoped in Segment seg, CryptBlock crypt, TcpcryptDialect dialect, out int length)
+    {
+        int offset = seg.Seq - (_rcv.Irs + 1);
+        bool isKnown = dialect == TcpcryptDialect.None ? InitMessage.TryReadLength1(seg.Payload, out _, out length) : InitMessage.TryReadLength2(dialect, seg.Payload, out length);
+        if (offset == -1 && isKnown && length == seg.Payload.Length)
+        {
+            // Reference spec 12: a kernel's window probe carries the whole message, one number too low.
+            offset = 0;
+        }
+
+        ReadOnlySpan<byte> part = seg.Payload;
+        if (offset < 0)
+        {
+            part = part[(int)Math.Min(-(long)offset, part.Length)..];
+            offset = 0;
+        }
+
+        crypt.Gather(offset, part);
+        if (crypt.Gathered.Length < InitMessage.PrefixLength)
+        {
+            length = 0;
+            return null;
+        }
+
+        bool isReadable = dialect == TcpcryptDialect.None ? InitMessage.TryReadLength1(crypt.Gathered, out _, out length) : InitMessage.TryReadLength2(dialect, crypt.Gathered, out length);
+        return !isReadable || crypt.Gathered.Length > length || seg.IsFin ? false : crypt.Gathered.Length == length ? true : null;
+    }
+
+    private void EmitInit(TcpInstant now, PacketSlot into)
+    {
+        CryptBlock crypt = _crypt!;
+        Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
+        TcpOptionWriter options = new(area);
+        if (_ts.IsOn)
+        {
+            options.NoOperation();
+            options.NoOperation();
+            options.Timestamps(TsVal(now), _ts.Recent);
+        }
+
+        Span<byte> content = stackalloc byte[TcpHeader.MaxOptionsLength];
+        SuboptionWriter writer = new(content);
+        if (crypt.Role == TcpcryptRole.C && crypt.AckCookie is { } cookie)
+        {
+            writer.Variable(Opcode.AckCookie, cookie);
+        }
+
+        writer.Opcode(crypt.Role == TcpcryptRole.C ? Opcode.Init1 : Opcode.Init2);
+        options.Option(crypt.Layer.Kinds.Crypt, writer.Written);
+        options.Pad();
+
+        bool isFirst = !_isInitSent;
+        Seq<Local> seq = _snd.Iss + 1;
+        crypt.Init.Span.CopyTo(into.Room.Span[SegmentWriter.PayloadOffset(options.Length)..]);
+        Write(now, into, seq, TcpFlags.Ack | TcpFlags.Psh, options.Written, crypt.Init.Length, 0, 0);
+        _rexmitOnce = false;
+        _lastSentAt = now;
+        if (isFirst)
+        {
+            _isInitSent = true;
+            _snd.Nxt = seq + crypt.Init.Length;
+            _firstUnackedAt = now;
+            _isTiming = true;
+            _timedEnd = _snd.Nxt;
+            _timedAt = now;
+        }
+        else
+        {
+            if (_recovery == Recovery.Loss)
+            {
+                _rexmitNxt = Seq<Local>.Max(_rexmitNxt, seq + crypt.Init.Length);
+            }
+
+            _retransmissions++;
+            _core.Counters.TcpRetransSegs++;
+            _isTiming = false;
+        }
+
+        if (!_timers.IsSet(TcpTimer.Retransmit))
+        {
+            ArmRetransmit(now);
+        }
+    }
+
+    /// <summary>The peer shows that our last message of the handshake was lost.</summary>
+    private void RepeatSetup(TcpInstant now, CryptBlock crypt)
+    {
+        if (crypt.IsWorking || !_strayBucket.TryTake(now))
+        {
+            return;
+        }
+
+        switch (crypt.State)
+        {
+            case CryptState.CMode when crypt.Client is null:
+                StartClient(crypt);
+                break;
+            case CryptState.CMode when _isInitSent && FlightSize > 0:
+                _rexmitOnce = true;
+                break;
+            case CryptState.SMode when crypt.IsOpener && State != TcpState.SynReceived:
+                crypt.IsPkConfPending = true;
+                break;
+            case CryptState.SMode or CryptState.HelloSent when State == TcpState.SynReceived:
+                _synPending = true;
+                break;
+            default:
+                return;
+        }
+
+        MarkReady();
+    }
+}
