@@ -93,6 +93,15 @@ public sealed record TcpInfo
     /// <summary>Octets held out of order.</summary>
     public long OutOfOrder { get; init; }
 
-    /// <summary>"open", "recovery" (fast recovery) or "loss" (after a time-out).</summary>
+    /// <summary>The congestion control's name: "cubic" or "reno".</summary>
+    public string CongestionControl { get; init; } = "";
+
+    /// <summary>Octets in flight that the peer holds out of order (SACK).</summary>
+    public long Sacked { get; init; }
+
+    /// <summary>Octets in flight that are taken for lost.</summary>
+    public long Lost { get; init; }
+
+    /// <summary>"open", "disorder" (something arrived out of order), "cwr" (congestion was signalled), "recovery" (fast recovery) or "loss" (after a time-out).</summary>
     public string RecoveryState { get; init; } = "open";
 }

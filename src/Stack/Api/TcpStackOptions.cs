@@ -3,7 +3,10 @@ namespace Tcpcrypt;
 /// <summary>How a sender decides on its congestion window.</summary>
 public enum CongestionControl
 {
-    /// <summary>Slow start, congestion avoidance, fast retransmit and NewReno recovery (RFC 5681, RFC 6582).</summary>
+    /// <summary>CUBIC (RFC 9438) with HyStart++ (RFC 9406).</summary>
+    Cubic,
+
+    /// <summary>Slow start and congestion avoidance of RFC 5681.</summary>
     NewReno,
 }
 
@@ -23,7 +26,10 @@ public sealed class TcpStackOptions
     public bool ExplicitCongestionNotification { get; set; }
 
     /// <summary>The congestion control of new connections.</summary>
-    public CongestionControl CongestionControl { get; set; } = CongestionControl.NewReno;
+    public CongestionControl CongestionControl { get; set; } = CongestionControl.Cubic;
+
+    /// <summary>Send a probe about two round trips after the last segment, so that a loss at the end needs no time-out (TLP, RFC 8985 §7). Needs selective acknowledgments.</summary>
+    public bool TailLossProbe { get; set; } = true;
 
     /// <summary>The initial congestion window in segments (RFC 6928): 1 to 100.</summary>
     public int InitialWindowSegments { get; set; } = 10;

@@ -129,6 +129,11 @@ internal sealed class StackCounters
     public long TcpOutRsts;
     public long TcpTimeouts;
     public long TcpFastRetransmits;
+    public long TcpLossProbes;
+    public long TcpLossProbeRepairs;
+    public long TcpSpuriousRecoveries;
+    public long TcpDuplicateSacks;
+    public long TcpSackDiscarded;
     public long TcpChallengeAcks;
     public long TcpChallengeAcksSuppressed;
     public long TcpOutOfOrder;

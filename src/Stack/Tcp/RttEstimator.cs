@@ -1,3 +1,5 @@
+using Tcpcrypt.Core;
+
 namespace Tcpcrypt.Tcp;
 
 /// <summary>SRTT, RTTVAR and RTO (RFC 6298).</summary>
@@ -11,8 +13,13 @@ internal struct RttEstimator(TimeSpan initialRto, TimeSpan minRto, TimeSpan maxR
 
     public TimeSpan RttVar { get; private set; }
 
-    /// <summary>The least sample so far; zero before the first.</summary>
+    /// <summary>The least sample of the last five to ten minutes (a path may get longer: RFC 8985 §6.2 step 1); zero before the first.</summary>
     public TimeSpan MinRtt { get; private set; }
+
+    private static readonly TimeSpan s_minRttAge = TimeSpan.FromMinutes(5);
+
+    private TimeSpan _nextMinRtt = TimeSpan.MaxValue;
+    private TcpInstant _minRttSince;
 
     public bool HasSample { get; private set; }
 
@@ -30,7 +37,7 @@ internal struct RttEstimator(TimeSpan initialRto, TimeSpan minRto, TimeSpan maxR
     }
 
     /// <summary>RFC 6298 §2.2-2.3: a new measurement R'. Karn's rule is the caller's (§3).</summary>
-    public void OnSample(TimeSpan sample)
+    public void OnSample(TcpInstant now, TimeSpan sample)
     {
         // A clock that jumped, or a forged TSecr, must not poison the estimate: a sample is bounded by what the RTO can ever be.
         if (sample < TimeSpan.Zero)
@@ -45,6 +52,7 @@ internal struct RttEstimator(TimeSpan initialRto, TimeSpan minRto, TimeSpan maxR
             Srtt = sample;
             RttVar = sample / 2;
             MinRtt = sample;
+            _minRttSince = now;
         }
         else
         {
@@ -52,6 +60,13 @@ internal struct RttEstimator(TimeSpan initialRto, TimeSpan minRto, TimeSpan maxR
             RttVar = TimeSpan.FromTicks(((3 * RttVar.Ticks) + delta.Ticks) / 4);
             Srtt = TimeSpan.FromTicks(((7 * Srtt.Ticks) + sample.Ticks) / 8);
             MinRtt = sample < MinRtt ? sample : MinRtt;
+            _nextMinRtt = sample < _nextMinRtt ? sample : _nextMinRtt;
+            if (now - _minRttSince > s_minRttAge)
+            {
+                MinRtt = _nextMinRtt;
+                _nextMinRtt = sample;
+                _minRttSince = now;
+            }
         }
 
         // RFC 6298 §2.4 rounds RTO up to 1 s. Deviation: the bound is the variance term's, as in Linux (rttvar >= 200 ms), so RTO = SRTT + at least 200 ms:

@@ -3,6 +3,7 @@ using System.Net.Sockets;
 using Tcpcrypt.Core;
 using Tcpcrypt.Crypt;
 using Tcpcrypt.Tcp.Crypt;
+using Tcpcrypt.Tcp.LossRecovery;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -335,7 +336,7 @@ internal sealed partial class TcpEndpoint
         _rcv.Nxt += crypt.ReceivedPrefix;
         KeepWindow();
         _unackedInit = 0;
-        _snd.Una = Seq<Local>.Max(_snd.Una, _snd.Iss + 1 + crypt.SentPrefix);
+        AcknowledgeInit(now, crypt);
         crypt.LocalPublicKey = work.Handshake.LocalPublicKey;
         crypt.RemotePublicKey = work.Handshake.RemotePublicKey;
         _core.Counters.CryptHandshakes++;
@@ -355,6 +356,20 @@ internal sealed partial class TcpEndpoint
         {
             MarkReady();
             UpdateDeadline();
+        }
+    }
+
+    /// <summary>INIT2 acknowledges INIT1, whatever its ACK says.</summary>
+    private void AcknowledgeInit(TcpInstant now, CryptBlock crypt)
+    {
+        Seq<Local> end = _snd.Iss + 1 + crypt.SentPrefix;
+        if (_snd.Una < end)
+        {
+            AckSummary ack = new(now, _snd.Una, _snd.Nxt, _recover, _rtt.MinRtt, null);
+            _sent.Acknowledge(end, ref ack);
+            _snd.Una = end;
+            TakeRttSample(ack);
+            UpdateProbe(ack);
         }
     }
 
@@ -422,32 +437,19 @@ internal sealed partial class TcpEndpoint
         Seq<Local> seq = _snd.Iss + 1;
         crypt.Init.Span.CopyTo(into.Room.Span[SegmentWriter.PayloadOffset(options.Length)..]);
         Write(now, into, seq, TcpFlags.Ack | TcpFlags.Psh, options.Written, crypt.Init.Length, 0, 0);
-        _rexmitOnce = false;
         _lastSentAt = now;
         if (isFirst)
         {
             _isInitSent = true;
             _snd.Nxt = seq + crypt.Init.Length;
             _firstUnackedAt = now;
-            _isTiming = true;
-            _timedEnd = _snd.Nxt;
-            _timedAt = now;
+            OnSent(now, new SendDecision(SendKind.Init, seq, crypt.Init.Length), gsoSize: 0);
         }
         else
         {
-            if (_recovery == Recovery.Loss)
-            {
-                _rexmitNxt = Seq<Local>.Max(_rexmitNxt, seq + crypt.Init.Length);
-            }
-
+            OnRepeated(now, seq, crypt.Init.Length, gsoSize: 0);
             _retransmissions++;
             _core.Counters.TcpRetransSegs++;
-            _isTiming = false;
-        }
-
-        if (!_timers.IsSet(TcpTimer.Retransmit))
-        {
-            ArmRetransmit(now);
         }
     }
 
@@ -465,7 +467,7 @@ internal sealed partial class TcpEndpoint
                 StartClient(crypt);
                 break;
             case CryptState.CMode when _isInitSent && FlightSize > 0:
-                _rexmitOnce = true;
+                _repeatsHead = true;
                 break;
             case CryptState.SMode when crypt.IsOpener && State != TcpState.SynReceived:
                 crypt.IsPkConfPending = true;

@@ -1,5 +1,6 @@
 using System.Net.NetworkInformation;
 using Tcpcrypt.Core;
+using Tcpcrypt.Tcp.LossRecovery;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -62,14 +63,36 @@ internal sealed partial class TcpEndpoint
         _pendingMtu = 0;
         RefreshPathMtu(now);
 
-        // What is in flight was too big: resend at once, with no congestion response (RFC 1191 §6.5).
-        if (FlightSize > 0 && State != TcpState.SynSent)
+        // What is in flight and too big is lost: resend at once, with no congestion response (RFC 1191 §6.5).
+        if (State != TcpState.SynSent && MarkTooBig())
         {
-            _rexmitNxt = _snd.Una;
-            _recover = _snd.Nxt;
-            _recovery = Recovery.Loss;
-            _lossIsPathMtu = true;
+            if (_lossState != LossState.Loss)
+            {
+                _recover = _snd.Nxt;
+                _congestion.Ssthresh = CurrentSsthresh;
+                _undo.IsPossible = false;
+                _undo.PriorSsthresh = 0;
+                _lossState = LossState.Loss;
+            }
+
+            _frto = Frto.Off;
             MarkReady();
         }
+    }
+
+    private bool MarkTooBig()
+    {
+        bool any = false;
+        int mss = EffectiveMss;
+        for (int i = 0; i < _sent.Count; i++)
+        {
+            if (!_sent[i].Is(SentFlags.Sacked) && Math.Min((int)_sent[i].SegmentSize, _sent[i].Length) > mss)
+            {
+                _sent.MarkLost(i);
+                any = true;
+            }
+        }
+
+        return any;
     }
 }

@@ -2,6 +2,7 @@ using System.Net.NetworkInformation;
 using Tcpcrypt.Core;
 using Tcpcrypt.Crypt;
 using Tcpcrypt.Tcp.Crypt;
+using Tcpcrypt.Tcp.LossRecovery;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -25,8 +26,9 @@ internal sealed partial class TcpEndpoint
     /// <param name="Seq">The first sequence number.</param>
     /// <param name="Length">Payload octets; more than one segment's worth makes a super-segment.</param>
     /// <param name="HasFin">FIN rides along.</param>
+    /// <param name="IsProbe">A tail loss probe (RFC 8985 §7): the congestion window does not hold it back.</param>
     /// <param name="WaitFor">With Nothing: the timer that must run so that the wait ends by itself.</param>
-    private readonly record struct SendDecision(SendKind Kind, Seq<Local> Seq = default, int Length = 0, bool HasFin = false, TcpTimer? WaitFor = null);
+    private readonly record struct SendDecision(SendKind Kind, Seq<Local> Seq = default, int Length = 0, bool HasFin = false, TcpTimer? WaitFor = null, bool IsProbe = false);
 
     /// <summary>A lowered path MTU is forgotten after ten minutes (RFC 1191 §6.3): so often a connection looks whether a larger one may be tried.</summary>
     private static readonly TimeSpan s_pathMtuAge = TimeSpan.FromMinutes(1);
@@ -82,12 +84,7 @@ internal sealed partial class TcpEndpoint
 
     private bool CanSendData => State is TcpState.Established or TcpState.CloseWait or TcpState.FinWait1 or TcpState.Closing or TcpState.LastAck;
 
-    private bool HasSomethingToSend => _synPending || _rexmitOnce || _recovery == Recovery.Loss || (_isFinQueued && !_isFinSent) || Unsent > 0;
-
-    /// <summary>Octets in the network by the recovery's reckoning: in loss recovery only what was sent since the time-out.</summary>
-    private uint Pipe => _recovery == Recovery.Loss
-        ? unchecked((_rexmitNxt.Value - _snd.Una.Value) + (_snd.Nxt.Value - _recover.Value))
-        : FlightSize;
+    private bool HasSomethingToSend => _synPending || _repeatsHead || _isProbeDue || _sent.Lost > 0 || (_isFinQueued && !_isFinSent) || Unsent > 0;
 
     /// <summary>Builds the next packet, if there is one to send.</summary>
     public bool TryEmit(TcpInstant now, PacketSlot into)
@@ -158,37 +155,9 @@ internal sealed partial class TcpEndpoint
             return new SendDecision(SendKind.Init);
         }
 
-        if (_rexmitOnce && FlightSize > 0)
+        if (DecideRepeat(now, out SendDecision repeat))
         {
-            if (_unackedInit > 0)
-            {
-                return new SendDecision(SendKind.Init);
-            }
-
-            int size = SegmentMss(now, _snd.Una, out long same);
-            return Retransmission(_snd.Una, (int)Math.Min(size, same));
-        }
-
-        if (_recovery == Recovery.Loss && _rexmitNxt < _recover)
-        {
-            if (_unackedInit > 0 && _rexmitNxt < HeadSeq)
-            {
-                return _congestion.Cwnd > Pipe ? new SendDecision(SendKind.Init) : default;
-            }
-
-            int mss = SegmentMss(now, _rexmitNxt, out long sameKeys);
-            // After a time-out everything up to the recovery point is sent again as the window grows (slow start).
-            long room = _lossIsPathMtu ? long.MaxValue : _congestion.Cwnd - Pipe;
-            if (room <= 0)
-            {
-                return default;
-            }
-
-            // RFC 9293 SHLD-16: within the window; the first segment goes even when the peer took its window back (MAY-7), or nothing would ever tell.
-            int window = _snd.Una + _snd.Wnd - _rexmitNxt;
-            long limit = _rexmitNxt == _snd.Una ? Math.Max(window, mss) : window;
-            limit = Math.Min(Math.Min(limit, MaxPayload(mss)), sameKeys);
-            return limit <= 0 ? default : Retransmission(_rexmitNxt, (int)Math.Min(limit, Math.Max(room - (room % mss), mss)));
+            return repeat;
         }
 
         if (IsStreamHeld)
@@ -217,13 +186,13 @@ internal sealed partial class TcpEndpoint
             return new SendDecision(SendKind.Data, _snd.Nxt, 0, HasFin: true);
         }
 
-        long cwnd = _congestion.Cwnd + LimitedTransmit;
-        if (flight == 0 && _lastSentAt != default && now - _lastSentAt > _rtt.Rto)
+        long allowed = CwndAfterPause(now) - Pipe;
+        if (allowed < Math.Min(Math.Min(unsent, usable), fullSize))
         {
-            cwnd = Math.Min(cwnd, RestartWindow());
+            ValidateCwnd(now, isLimited: true);
         }
 
-        long room2 = Math.Min(usable, cwnd - Pipe);
+        long room2 = Math.Min(usable, allowed);
         int length = (int)Math.Min(Math.Min(unsent, room2), MaxPayload(fullSize));
         if (length <= 0)
         {
@@ -255,6 +224,72 @@ internal sealed partial class TcpEndpoint
 
         bool hasFin = isFinDue && isTail && usable > length;
         return new SendDecision(SendKind.Data, _snd.Nxt, length, hasFin);
+    }
+
+    /// <summary>What is lost goes before what is new (RFC 6675 §5, NextSeg). True when this decides, if only to wait.</summary>
+    private bool DecideRepeat(TcpInstant now, out SendDecision decision)
+    {
+        decision = default;
+        if (_sent.Count == 0)
+        {
+            return false;
+        }
+
+        if (_isProbeDue)
+        {
+            _isProbeDue = false;
+            decision = DecideProbe(now) with { IsProbe = true };
+            return decision.Kind != SendKind.Nothing;
+        }
+
+        if (_repeatsHead)
+        {
+            decision = DecideRepeat(now, 0, long.MaxValue);
+            return true;
+        }
+
+        if (_frto == Frto.NewData)
+        {
+            if (_snd.Nxt > _recover || MayBeNew)
+            {
+                // RFC 5682 §3.1 step 2.b: no repeats until the next ACK has told.
+                return false;
+            }
+
+            _frto = Frto.Off;
+        }
+
+        int index = _sent.NextLost();
+        if (index < 0)
+        {
+            return false;
+        }
+
+        decision = DecideRepeat(now, index, _congestion.Cwnd - Pipe);
+        return true;
+    }
+
+    private bool MayBeNew => Unsent > 0 && _snd.Una + _snd.Wnd > _snd.Nxt;
+
+    private SendDecision DecideRepeat(TcpInstant now, int index, long room)
+    {
+        SentSegment run = _sent[index];
+        if (_unackedInit > 0 && run.Start < HeadSeq)
+        {
+            return room > 0 ? new SendDecision(SendKind.Init) : default;
+        }
+
+        int mss = SegmentMss(now, run.Start, out long sameKeys);
+        if (room < Math.Min(run.Length, mss))
+        {
+            return default;
+        }
+
+        // RFC 9293 SHLD-16: within the window; the first segment goes even when the peer took its window back (MAY-7), or nothing would ever tell.
+        int window = _snd.Una + _snd.Wnd - run.Start;
+        long limit = run.Start == _snd.Una ? Math.Max(window, mss) : window;
+        limit = Math.Min(Math.Min(limit, MaxPayload(mss)), Math.Min(sameKeys, run.Length));
+        return limit <= 0 ? default : Retransmission(run.Start, (int)Math.Min(limit, Math.Max(room - (room % mss), mss)));
     }
 
     private bool IsCorked => Options.Cork && !_isCorkExpired;
@@ -333,12 +368,7 @@ internal sealed partial class TcpEndpoint
     {
         if (FlightSize == 0)
         {
-            if (_lastSentAt != default && now - _lastSentAt > _rtt.Rto)
-            {
-                // RFC 5681 §4.1: after an idle RTO the ACK clock is gone.
-                _congestion.Cwnd = Math.Min(_congestion.Cwnd, RestartWindow());
-            }
-
+            RestartAfterPause(now);
             _firstUnackedAt = now;
         }
 
@@ -356,37 +386,62 @@ internal sealed partial class TcpEndpoint
         _forceSend = false;
         _timers.Cancel(TcpTimer.Persist);
         _timers.Cancel(TcpTimer.Cork);
-        if (!_timers.IsSet(TcpTimer.Retransmit))
+        OnSent(now, decision, into.GsoSize);
+        ValidateCwnd(now, isLimited: false);
+    }
+
+    private void OnSent(TcpInstant now, in SendDecision decision, int gsoSize)
+    {
+        int octets = decision.Length + (decision.HasFin ? 1 : 0);
+        _sent.Append(decision.Seq, octets, now, gsoSize > 0 ? gsoSize : octets);
+        _prr.OnSent(octets);
+        if (!IsTransmitTimerSet)
         {
             ArmRetransmit(now);     // RFC 6298 §5.1
         }
 
-        // Not behind a hole: its acknowledgment would wait for the repair and tell the RTT plus that.
-        if (!_isTiming && _recovery == Recovery.Open && _dupAcks == 0)
+        if (decision.IsProbe)
         {
-            _isTiming = true;
-            _timedEnd = _snd.Nxt;
-            _timedAt = now;
+            OnProbeSent(now, isRepeat: false);
+        }
+        else
+        {
+            ScheduleProbe(now, isAdvance: false);
         }
     }
 
     private void EmitRetransmission(TcpInstant now, in SendDecision decision, PacketSlot into)
     {
         Build(now, decision, into);
-        Seq<Local> end = decision.Seq + decision.Length + (decision.HasFin ? 1 : 0);
-        _rexmitOnce = false;
-        if (_recovery == Recovery.Loss)
-        {
-            _rexmitNxt = Seq<Local>.Max(_rexmitNxt, end);
-        }
-
+        int octets = decision.Length + (decision.HasFin ? 1 : 0);
+        OnRepeated(now, decision.Seq, octets, into.GsoSize);
         int count = into.GsoSize > 0 ? (decision.Length + into.GsoSize - 1) / into.GsoSize : 1;
         _retransmissions += count;
         _bytesRetransmitted += decision.Length;
         _core.Counters.TcpRetransSegs += count;
+        if (decision.IsProbe)
+        {
+            OnProbeSent(now, isRepeat: true);
+        }
+    }
+
+    /// <summary>Part of what is in flight was sent again.</summary>
+    private void OnRepeated(TcpInstant now, Seq<Local> start, int octets, int gsoSize)
+    {
+        int index = _sent.Find(start);
+        if (_sent[index].Start < start)
+        {
+            _sent.Split(index, start - _sent[index].Start);
+            index++;
+        }
+
+        _sent.Retransmit(index, octets, now, gsoSize > 0 ? gsoSize : octets);
+        _undo.OnRepeated(octets, TsVal(now));
+        _prr.OnSent(octets);
+        _repeatsHead = false;
         _lastSentAt = now;
-        _isTiming = false;                                        // Karn (RFC 6298 §3)
-        if (!_timers.IsSet(TcpTimer.Retransmit))
+        _isTiming = false;          // Karn (RFC 6298 §3)
+        if (start == _snd.Una || !IsTransmitTimerSet)
         {
             ArmRetransmit(now);
         }
@@ -581,7 +636,6 @@ internal sealed partial class TcpEndpoint
         if (_synTransmissions == 1)
         {
             _isTiming = true;
-            _timedEnd = _snd.Nxt;
             _timedAt = now;
         }
         else
@@ -596,12 +650,6 @@ internal sealed partial class TcpEndpoint
         }
 
         return true;
-    }
-
-    private long RestartWindow()
-    {
-        int segments = _core.Options.Tcp.InitialWindowSegments;
-        return Math.Max((long)segments * EffectiveMss, EffectiveMss);
     }
 
     private void RefreshPathMtu(TcpInstant now)

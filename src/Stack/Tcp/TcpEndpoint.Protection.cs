@@ -352,7 +352,7 @@ internal sealed partial class TcpEndpoint
         }
         else if (options.Has(Suboptions.Init1) && crypt.Role == TcpcryptRole.S && _unackedInit > 0 && _isInitSent && _strayBucket.TryTake(now))
         {
-            _rexmitOnce = true;
+            _repeatsHead = true;
             MarkReady();
         }
 

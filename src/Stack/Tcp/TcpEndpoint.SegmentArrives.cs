@@ -2,6 +2,7 @@ using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Tcpcrypt.Core;
 using Tcpcrypt.Tcp.Crypt;
+using Tcpcrypt.Tcp.LossRecovery;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -113,7 +114,7 @@ internal sealed partial class TcpEndpoint
 
         _snd.Una = seg.Ack;
         _isSynAcked = true;
-        TakeRttSample(now, seg);
+        TakeHandshakeRtt(now);
         _rtt.OnProgress();
         _timers.Cancel(TcpTimer.Retransmit);
         if (_crypt is { State: CryptState.NextKSent })
@@ -309,7 +310,7 @@ internal sealed partial class TcpEndpoint
             UpdateWindow(seg);
             _snd.Una = _snd.Iss + 1;
             _isSynAcked = true;
-            TakeRttSample(now, seg);
+            TakeHandshakeRtt(now);
             _rtt.OnProgress();
             _timers.Cancel(TcpTimer.Retransmit);
             Establish(now);
@@ -338,44 +339,57 @@ internal sealed partial class TcpEndpoint
             _keepAliveProbes = 0;
         }
 
+        AckSummary ack = new(now, _snd.Una, _snd.Nxt, _recover, _rtt.MinRtt, _ts.IsOn && seg.HasTimestamps ? seg.TsEcr : null) { Count = seg.Count };
         bool isWindowSame = unchecked((uint)seg.WindowField << _snd.Shift) == _snd.Wnd;
+        bool wasInFlight = FlightSize > 0;
         if (seg.Ack > _snd.Una)
         {
-            OnAckAdvance(now, seg);
+            OnAckAdvance(seg, ref ack);
             if (IsClosed)
             {
                 return SegmentVerdict.Processed;
             }
         }
-        else if (seg.Ack == _snd.Una && FlightSize > 0 && seg.Payload.Length == 0 && !seg.IsFin && !seg.IsSyn && isWindowSame && _snd.Wnd > 0)
+        else
         {
-            OnDuplicateAck(now, seg.Count);
+            ack.IsDuplicate = seg.Ack == _snd.Una && wasInFlight && seg.Payload.Length == 0 && !seg.IsFin && !seg.IsSyn && isWindowSame && _snd.Wnd > 0;
         }
 
         if (seg.Ack >= _snd.Una)
         {
-            UpdateWindow(seg);
+            UpdateWindow(seg, ack.IsAdvance);
             OnWindow(now);
+        }
+
+        if (_agreed.Sack)
+        {
+            ProcessSack(seg, ref ack);
+        }
+
+        if (wasInFlight)
+        {
+            TakeRttSample(ack);
+            Recover(ref ack);
         }
 
         return SegmentVerdict.Processed;
     }
 
     /// <summary>SND.UNA &lt; SEG.ACK =&lt; SND.NXT: octets of ours have arrived.</summary>
-    private void OnAckAdvance(TcpInstant now, scoped in Segment seg)
+    private void OnAckAdvance(scoped in Segment seg, ref AckSummary ack)
     {
-        uint flightBefore = FlightSize;
+        TcpInstant now = ack.Now;
         long octets = unchecked((uint)(seg.Ack - _snd.Una));
         bool isFinAcked = _isFinSent && !_isFinAcked && seg.Ack == _snd.Nxt;
         int initOctets = (int)Math.Min(octets, _unackedInit);
         long dataOctets = octets - initOctets - (isFinAcked ? 1 : 0);
 
-        TakeRttSample(now, seg);
+        ack.IsAdvance = true;
+        _sent.Acknowledge(seg.Ack, ref ack);
         SendQueue.Release(SendQueue.Head + dataOctets);
         _snd.Una = seg.Ack;
         _unackedInit -= initOctets;
         _isFinAcked |= isFinAcked;
-        _rexmitNxt = Seq<Local>.Max(_rexmitNxt, _snd.Una);
         if (_snd.HasUrgent && _snd.Una >= _snd.Up)
         {
             _snd.HasUrgent = false;
@@ -390,13 +404,17 @@ internal sealed partial class TcpEndpoint
         {
             _timers.Cancel(TcpTimer.Retransmit);
         }
-        else if (_recovery != Recovery.Fast || !_hasPartialAck)
+        else
         {
-            // RFC 6582 §3.2 step 5: in recovery only the first partial ACK restarts the timer.
             ArmRetransmit(now);
         }
 
-        OnAckForRecovery(now, dataOctets, flightBefore);
+        if (dataOctets >= EffectiveMss)
+        {
+            _largestAcked = Math.Max(_largestAcked, Math.Min(_pathMtu, _agreed.PeerMss + SegmentWriter.PayloadOffset(0)));
+            _pendingMtu = 0;
+        }
+
         if (dataOctets > 0)
         {
             _core.Raise(this, CoreEvents.Writable);
@@ -439,10 +457,13 @@ internal sealed partial class TcpEndpoint
         }
     }
 
-    /// <summary>The window of a segment that is not older than the last update (SND.WL1, SND.WL2).</summary>
-    private void UpdateWindow(scoped in Segment seg)
+    /// <summary>
+    /// The window of a segment that is not older than the last update (SND.WL1, SND.WL2). An advance brings its window too, as in Linux: the old one, counted from the
+    /// new SND.UNA, would reach beyond what the peer has ever offered.
+    /// </summary>
+    private void UpdateWindow(scoped in Segment seg, bool isAdvance = false)
     {
-        if (_snd.Wl1 < seg.Seq || (_snd.Wl1 == seg.Seq && _snd.Wl2 <= seg.Ack) || State == TcpState.SynReceived)
+        if (isAdvance || _snd.Wl1 < seg.Seq || (_snd.Wl1 == seg.Seq && _snd.Wl2 <= seg.Ack) || State == TcpState.SynReceived)
         {
             _snd.Wnd = seg.IsSyn ? seg.WindowField : (uint)seg.WindowField << _snd.Shift;   // RFC 7323 §2.2: never scaled in a SYN
             _snd.Wl1 = seg.Seq;

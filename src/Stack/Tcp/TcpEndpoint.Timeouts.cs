@@ -21,6 +21,12 @@ internal sealed partial class TcpEndpoint
                 case TcpTimer.Retransmit:
                     OnRetransmitTimeout(now);
                     break;
+                case TcpTimer.LossProbe:
+                    OnProbeTimeout(now);
+                    break;
+                case TcpTimer.Reordering:
+                    OnReorderingTimeout(now);
+                    break;
                 case TcpTimer.Persist:
                     OnPersistTimeout(now);
                     break;
@@ -89,37 +95,13 @@ internal sealed partial class TcpEndpoint
             ApplyPathMtu(now, _pendingMtu);
         }
 
-        // ssthresh is set by the first time-out of a segment only (RFC 5681 §3.1).
-        if (_rtt.Backoff == 0)
-        {
-            _congestion.OnTimeout(now, FlightSize);
-        }
-
-        _congestion.Cwnd = _congestion.Smss;
-        _recovery = Recovery.Loss;
-        _timeoutTsVal = TsVal(now);
-        _lossIsPathMtu = false;
-        _recover = _snd.Nxt;
-        _hasRecovered = true;
-        _rexmitNxt = _snd.Una;
-        _rexmitOnce = false;
-        _dupAcks = 0;
+        EnterLoss(now);
+        ForgetProbe();
+        _timers.Cancel(TcpTimer.Reordering);
+        _repeatsHead = false;
         _isTiming = false;
         _rtt.OnTimeout();
         ArmRetransmit(now);
-    }
-
-    /// <summary>Starts the retransmission timer anew; it never runs past the user time-out, which is looked at when it expires.</summary>
-    private void ArmRetransmit(TcpInstant now)
-    {
-        TcpInstant due = now + _rtt.Rto;
-        if (Options.UserTimeout > TimeSpan.Zero)
-        {
-            TcpInstant limit = _firstUnackedAt + Options.UserTimeout;
-            due = limit > now ? TcpInstant.Min(due, limit) : due;
-        }
-
-        _timers.Set(TcpTimer.Retransmit, due);
     }
 
     private void OnSynTimeout(TcpInstant now)
@@ -192,7 +174,7 @@ internal sealed partial class TcpEndpoint
         _unansweredProbes = 0;
         if (_snd.Wnd == 0)
         {
-            if (FlightSize > 0 && _timers.IsSet(TcpTimer.Retransmit))
+            if (FlightSize > 0 && IsTransmitTimerSet)
             {
                 // SHLD-17: no time-out for what lies beyond an edge that the peer moved, as long as it answers.
                 _retries = 0;

@@ -193,7 +193,10 @@ internal sealed partial class TcpEndpoint : CoreObject
         Unsent = Unsent,
         Readable = ReceiveQueue.Length,
         OutOfOrder = _reassembler?.Length ?? 0,
-        RecoveryState = _recovery switch { Recovery.Fast => "recovery", Recovery.Loss => "loss", _ => "open" },
+        CongestionControl = _congestion.Name,
+        Lost = _sent.Lost,
+        Sacked = _sent.Sacked,
+        RecoveryState = _lossState switch { LossState.Disorder => "disorder", LossState.Reduced => "cwr", LossState.Recovery => "recovery", LossState.Loss => "loss", _ => "open" },
     };
 
     /// <summary>An active OPEN: SYN-SENT with a SYN to send.</summary>
@@ -247,7 +250,6 @@ internal sealed partial class TcpEndpoint : CoreObject
 
         if (half.Transmissions == 1)
         {
-            endpoint._timedEnd = half.Iss + 1;
             endpoint._timedAt = half.SentAt;
             endpoint._isTiming = true;
         }
@@ -311,10 +313,10 @@ internal sealed partial class TcpEndpoint : CoreObject
             _rtt.OnSynTimeout(TimeSpan.FromSeconds(3));
         }
 
-        // RFC 6928 §2; RFC 5681 §3.1: one segment when the SYN or SYN,ACK was lost (RFC 6928 asks it only after more than one repetition).
-        int segments = _core.Options.Tcp.InitialWindowSegments;
-        long initial = segments == 10 ? Math.Min(10L * EffectiveMss, Math.Max(2L * EffectiveMss, 14_600)) : (long)segments * EffectiveMss;
-        _congestion.Cwnd = _synTransmissions > 2 ? EffectiveMss : initial;
+        // RFC 5681 §3.1: one segment when the SYN or SYN,ACK was lost (RFC 6928 §2 asks it only after more than one repetition).
+        _congestion.Cwnd = _synTransmissions > 2 ? EffectiveMss : InitialWindow;
+        _usageEnd = _snd.Una;
+        _cwndUsedAt = now;
         _quickAcks = 16;
         ArmKeepAlive(now);
         if (!IsCryptSetup)
@@ -360,6 +362,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         Error = error;
         _timers.CancelAll();
         _core.Deadlines.Remove(this);
+        _sent.Clear();
         _reassembler?.Clear();
         SendQueue.Discard();
         if (_isDetached)

@@ -9,6 +9,12 @@ internal enum TcpTimer
     /// <summary>RFC 6298; the SYN's too.</summary>
     Retransmit,
 
+    /// <summary>The tail loss probe (RFC 8985 §7): it stands in the place of the retransmission timer.</summary>
+    LossProbe,
+
+    /// <summary>RACK waits for what may only be late (RFC 8985 §6.2).</summary>
+    Reordering,
+
     /// <summary>Zero-window probes, and the override of the sender's SWS avoidance (RFC 9293 §3.8.6).</summary>
     Persist,
 

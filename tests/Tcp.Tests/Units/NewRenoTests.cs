@@ -15,9 +15,9 @@ public sealed class NewRenoTests
     public void Slow_start_grows_by_what_was_acknowledged()
     {
         NewReno reno = New(10 * Smss);
-        reno.OnAck(TcpInstant.Zero, Smss, default);
+        reno.OnAck(new AckSample { Acked = Smss });
         Assert.That(reno.Cwnd, Is.EqualTo(11 * Smss));
-        reno.OnAck(TcpInstant.Zero, 1, default);
+        reno.OnAck(new AckSample { Acked = 1 });
         Assert.That(reno.Cwnd, Is.EqualTo((11 * Smss) + 1), "ACK division gains nothing");
     }
 
@@ -26,21 +26,23 @@ public sealed class NewRenoTests
     public void Avoidance_grows_by_one_segment_per_window()
     {
         NewReno reno = New(10 * Smss);
-        reno.OnLoss(TcpInstant.Zero, 20 * Smss);
+        reno.Cwnd = 20 * Smss;
+        reno.OnCongestion(TcpInstant.Zero, 20 * Smss);
+        reno.Cwnd = 10 * Smss;
         Assert.That(reno.Ssthresh, Is.EqualTo(10 * Smss));
         for (int i = 0; i < 10; i++)
         {
-            reno.OnAck(TcpInstant.Zero, Smss, default);
+            reno.OnAck(new AckSample { Acked = Smss });
         }
 
         Assert.That(reno.Cwnd, Is.EqualTo(11 * Smss));
         for (int i = 0; i < 10; i++)
         {
-            reno.OnAck(TcpInstant.Zero, Smss, default);
+            reno.OnAck(new AckSample { Acked = Smss });
         }
 
         Assert.That(reno.Cwnd, Is.EqualTo(11 * Smss), "the next step needs eleven");
-        reno.OnAck(TcpInstant.Zero, Smss, default);
+        reno.OnAck(new AckSample { Acked = Smss });
         Assert.That(reno.Cwnd, Is.EqualTo(12 * Smss));
     }
 
@@ -49,9 +51,9 @@ public sealed class NewRenoTests
     public void Loss_halves_the_flight_but_leaves_two_segments()
     {
         NewReno reno = New(10 * Smss);
-        reno.OnLoss(TcpInstant.Zero, 10 * Smss);
+        reno.OnCongestion(TcpInstant.Zero, 10 * Smss);
         Assert.That(reno.Ssthresh, Is.EqualTo(5 * Smss));
-        reno.OnLoss(TcpInstant.Zero, Smss);
+        reno.OnCongestion(TcpInstant.Zero, Smss);
         Assert.That(reno.Ssthresh, Is.EqualTo(2 * Smss));
         reno.OnTimeout(TcpInstant.Zero, 8 * Smss);
         Assert.That(reno.Ssthresh, Is.EqualTo(4 * Smss));
@@ -61,9 +63,9 @@ public sealed class NewRenoTests
     public void Slow_start_ends_at_ssthresh_exactly()
     {
         NewReno reno = New(10 * Smss);
-        reno.OnLoss(TcpInstant.Zero, 10 * Smss);
+        reno.OnCongestion(TcpInstant.Zero, 10 * Smss);
         reno.Cwnd = Smss;
-        reno.OnAck(TcpInstant.Zero, 100 * Smss, default);
+        reno.OnAck(new AckSample { Acked = 100 * Smss });
         Assert.That(reno.Cwnd, Is.InRange(5 * Smss, 6 * Smss), "a huge ACK does not overshoot");
     }
 }

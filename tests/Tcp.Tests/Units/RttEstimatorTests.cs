@@ -1,3 +1,4 @@
+using Tcpcrypt.Core;
 namespace Tcpcrypt.Tcp.Tests.Units;
 
 /// <summary>RFC 6298.</summary>
@@ -16,9 +17,9 @@ public sealed class RttEstimatorTests
     public void Worked_numbers()
     {
         RttEstimator rtt = New();
-        rtt.OnSample(Ms(400));
+        rtt.OnSample(TcpInstant.Zero, Ms(400));
         Assert.That((rtt.Srtt, rtt.RttVar, rtt.Rto), Is.EqualTo((Ms(400), Ms(200), Ms(1200))), "SRTT = R, RTTVAR = R/2, RTO = SRTT + 4 RTTVAR");
-        rtt.OnSample(Ms(800));
+        rtt.OnSample(TcpInstant.Zero, Ms(800));
         Assert.That((rtt.Srtt, rtt.RttVar), Is.EqualTo((Ms(450), Ms(250))), "RTTVAR = 3/4 * 200 + 1/4 * |400 - 800|, with the old SRTT; SRTT = 7/8 * 400 + 1/8 * 800");
         Assert.That(rtt.Rto, Is.EqualTo(Ms(1450)));
         Assert.That(rtt.MinRtt, Is.EqualTo(Ms(400)));
@@ -30,13 +31,13 @@ public sealed class RttEstimatorTests
         RttEstimator rtt = New();
         for (int i = 0; i < 100; i++)
         {
-            rtt.OnSample(Ms(10));
+            rtt.OnSample(TcpInstant.Zero, Ms(10));
         }
 
         Assert.That(rtt.Rto, Is.EqualTo(Ms(210)));
         for (int i = 0; i < 100; i++)
         {
-            rtt.OnSample(Ms(500));
+            rtt.OnSample(TcpInstant.Zero, Ms(500));
         }
 
         Assert.That(rtt.Rto, Is.GreaterThan(Ms(690)), "a delayed ACK still fits when SRTT is near the floor");
@@ -47,7 +48,7 @@ public sealed class RttEstimatorTests
     public void A_timeout_doubles_and_progress_ends_it()
     {
         RttEstimator rtt = New();
-        rtt.OnSample(Ms(100));
+        rtt.OnSample(TcpInstant.Zero, Ms(100));
         TimeSpan first = rtt.Rto;
         rtt.OnTimeout();
         Assert.That(rtt.Rto, Is.EqualTo(2 * first));
@@ -70,7 +71,7 @@ public sealed class RttEstimatorTests
         RttEstimator rtt = New();
         rtt.OnSynTimeout(TimeSpan.FromSeconds(3));
         Assert.That(rtt.Rto, Is.EqualTo(TimeSpan.FromSeconds(3)));
-        rtt.OnSample(Ms(100));
+        rtt.OnSample(TcpInstant.Zero, Ms(100));
         Assert.That(rtt.Rto, Is.LessThan(TimeSpan.FromSeconds(1)));
         rtt.OnSynTimeout(TimeSpan.FromSeconds(3));
         Assert.That(rtt.Rto, Is.LessThan(TimeSpan.FromSeconds(1)));
@@ -82,11 +83,11 @@ public sealed class RttEstimatorTests
         RttEstimator rtt = New();
         for (int i = 0; i < 20; i++)
         {
-            rtt.OnSample(TimeSpan.FromTicks(ticks));
+            rtt.OnSample(TcpInstant.Zero, TimeSpan.FromTicks(ticks));
             Assert.That(rtt.Rto, Is.InRange(Ms(200), TimeSpan.FromSeconds(60)));
         }
 
-        rtt.OnSample(Ms(10));
+        rtt.OnSample(TcpInstant.Zero, Ms(10));
         Assert.That(rtt.Rto, Is.InRange(Ms(200), TimeSpan.FromSeconds(60)));
     }
 }

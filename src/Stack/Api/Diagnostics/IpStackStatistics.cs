@@ -135,6 +135,21 @@ public sealed record IpStackStatistics
     /// <summary>Fast retransmits.</summary>
     public long TcpFastRetransmits { get; init; }
 
+    /// <summary>Tail loss probes sent (RFC 8985 §7).</summary>
+    public long TcpLossProbes { get; init; }
+
+    /// <summary>Tail loss probes that repaired a loss.</summary>
+    public long TcpLossProbeRepairs { get; init; }
+
+    /// <summary>Recoveries and time-outs that turned out to be for nothing, and were undone.</summary>
+    public long TcpSpuriousRecoveries { get; init; }
+
+    /// <summary>D-SACK blocks received (RFC 2883).</summary>
+    public long TcpDuplicateSacks { get; init; }
+
+    /// <summary>SACK blocks that told of nothing in flight.</summary>
+    public long TcpSackDiscarded { get; init; }
+
     /// <summary>Challenge ACKs sent (RFC 5961).</summary>
     public long TcpChallengeAcks { get; init; }
 
@@ -281,6 +296,11 @@ public sealed record IpStackStatistics
             TcpOutRsts = Volatile.Read(ref c.TcpOutRsts),
             TcpTimeouts = Volatile.Read(ref c.TcpTimeouts),
             TcpFastRetransmits = Volatile.Read(ref c.TcpFastRetransmits),
+            TcpLossProbes = Volatile.Read(ref c.TcpLossProbes),
+            TcpLossProbeRepairs = Volatile.Read(ref c.TcpLossProbeRepairs),
+            TcpSpuriousRecoveries = Volatile.Read(ref c.TcpSpuriousRecoveries),
+            TcpDuplicateSacks = Volatile.Read(ref c.TcpDuplicateSacks),
+            TcpSackDiscarded = Volatile.Read(ref c.TcpSackDiscarded),
             TcpChallengeAcks = Volatile.Read(ref c.TcpChallengeAcks),
             TcpChallengeAcksSuppressed = Volatile.Read(ref c.TcpChallengeAcksSuppressed),
             TcpOutOfOrder = Volatile.Read(ref c.TcpOutOfOrder),

@@ -1,10 +1,21 @@
 using Tcpcrypt.Core;
+using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp.Congestion;
 
+/// <summary>What an ACK told the sender, for the window's growth.</summary>
+/// <param name="Now">When it came.</param>
+/// <param name="Acked">Octets that it was the first to tell of.</param>
+/// <param name="Rtt">The round trip of the latest of them; zero where it is not known.</param>
+/// <param name="Srtt">The smoothed round-trip time.</param>
+/// <param name="MinRtt">The least round-trip time of late.</param>
+/// <param name="Una">SND.UNA, this ACK included.</param>
+/// <param name="Nxt">SND.NXT.</param>
+internal readonly record struct AckSample(TcpInstant Now, long Acked, TimeSpan Rtt, TimeSpan Srtt, TimeSpan MinRtt, Seq<Local> Una, Seq<Local> Nxt);
+
 /// <summary>
-/// Decides on cwnd and ssthresh (octets). Told of acknowledgments, losses and time-outs; knows no segments. Recovery's own arithmetic (inflation by
-/// duplicate ACKs, deflation by partial ones) belongs to the loss detection and is done on <see cref="Cwnd"/> from there.
+/// Decides on cwnd and ssthresh (octets). Told of acknowledgments, congestion and time-outs; knows no segments. While a recovery lasts the window follows
+/// PRR, which is the loss recovery's and writes <see cref="Cwnd"/> from there.
 /// </summary>
 internal abstract class CongestionController
 {
@@ -12,65 +23,50 @@ internal abstract class CongestionController
     public long Cwnd { get; set; }
 
     /// <summary>The slow-start threshold, in octets; arbitrarily high at first (RFC 5681 §3.1).</summary>
-    public long Ssthresh { get; protected set; } = long.MaxValue;
+    public long Ssthresh { get; set; } = long.MaxValue;
 
     /// <summary>The sender's maximum segment size, in octets.</summary>
     public int Smss { get; set; } = 536;
 
     public abstract string Name { get; }
 
-    /// <summary>New data was acknowledged outside of recovery, while the window was what limited the sender.</summary>
-    public abstract void OnAck(TcpInstant now, long acked, TimeSpan srtt);
+    /// <summary>New data was delivered outside of recovery, while the window was what limited the sender.</summary>
+    public abstract void OnAck(in AckSample ack);
 
-    /// <summary>Loss was found by duplicate ACKs: sets ssthresh (RFC 5681 eq. 4).</summary>
-    public abstract void OnLoss(TcpInstant now, long flightSize);
+    /// <summary>A loss, or a mark: sets ssthresh (RFC 5681 eq. 4, RFC 9438 §4.6).</summary>
+    public abstract void OnCongestion(TcpInstant now, long flightSize);
 
-    /// <summary>The retransmission timer expired for the first time for this data; cwnd becomes one segment in any case (RFC 5681 §3.1).</summary>
-    public abstract void OnTimeout(TcpInstant now, long flightSize);
+    /// <summary>The retransmission timer expired for the first time for this data: sets ssthresh; cwnd becomes one segment in any case (RFC 5681 §3.1).</summary>
+    public virtual void OnTimeout(TcpInstant now, long flightSize) => OnCongestion(now, flightSize);
+
+    /// <summary>The last reduction was for nothing (RFC 4015).</summary>
+    public virtual void OnUndo(long priorCwnd, long priorSsthresh)
+    {
+        Cwnd = Math.Max(Cwnd, priorCwnd);
+        Ssthresh = Math.Max(Ssthresh, priorSsthresh);
+    }
+
+    /// <summary>Sending goes on after a pause in which nothing was in flight.</summary>
+    public virtual void OnIdle(TimeSpan pause)
+    {
+    }
 
     public static CongestionController Create(CongestionControl kind) => kind switch
     {
+        CongestionControl.Cubic => new Cubic(),
         CongestionControl.NewReno => new NewReno(),
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "Unknown congestion control."),
     };
-}
 
-/// <summary>Slow start and congestion avoidance of RFC 5681, for NewReno recovery (RFC 6582).</summary>
-internal sealed class NewReno : CongestionController
-{
-    private long _ackedInAvoidance;
-
-    public override string Name => "reno";
-
-    public override void OnAck(TcpInstant now, long acked, TimeSpan srtt)
+    /// <summary>
+    /// Slow start (RFC 5681 §3.1); returns the octets that are left for congestion avoidance. Deviation from min(N, SMSS): by octets delivered, as Linux does, because
+    /// receivers behind GRO acknowledge dozens of segments at once (RFC 3465 in spirit). ACK division gains nothing.
+    /// </summary>
+    protected long SlowStart(long acked)
     {
-        if (Cwnd < Ssthresh)
-        {
-            // Deviation from RFC 5681's min(N, SMSS): by octets acknowledged, as Linux does, because receivers behind GRO acknowledge dozens of
-            // segments at once (RFC 3465 in spirit). ACK division gains nothing.
-            long grown = Math.Min(Cwnd + acked, Math.Max(Ssthresh, Cwnd));
-            acked -= grown - Cwnd;
-            Cwnd = grown;
-            if (acked <= 0)
-            {
-                return;
-            }
-        }
-
-        // RFC 5681 §3.1, the recommended way: one SMSS when cwnd octets were acknowledged.
-        _ackedInAvoidance += acked;
-        if (_ackedInAvoidance >= Cwnd)
-        {
-            _ackedInAvoidance -= Cwnd;
-            Cwnd += Smss;
-        }
+        long grown = Math.Min(Cwnd + acked, Math.Max(Ssthresh, Cwnd));
+        acked -= grown - Cwnd;
+        Cwnd = grown;
+        return acked;
     }
-
-    public override void OnLoss(TcpInstant now, long flightSize)
-    {
-        Ssthresh = Math.Max(flightSize / 2, 2L * Smss);
-        _ackedInAvoidance = 0;
-    }
-
-    public override void OnTimeout(TcpInstant now, long flightSize) => OnLoss(now, flightSize);
 }

@@ -1,0 +1,106 @@
+using Tcpcrypt.Core;
+using Tcpcrypt.Wire;
+
+namespace Tcpcrypt.Tcp.LossRecovery;
+
+/// <summary>RACK's variables (RFC 8985 §5.2): the latest delivery in order of transmission, and how much the path reorders.</summary>
+internal struct Rack
+{
+    /// <summary>Three duplicates, until the path shows that it reorders by more (RFC 5681).</summary>
+    private const int LeastReordering = 3;
+
+    private const int MostReordering = 300;
+
+    /// <summary>Recoveries for which a larger reordering window is kept (RFC 8985 §6.2 step 4).</summary>
+    private const int Persistence = 16;
+
+    private ushort _steps = 1;
+    private ushort _persist;
+    private Seq<Local> _roundEnd;
+    private bool _isInRound;
+
+    public Rack()
+    {
+    }
+
+    /// <summary>RACK.xmit_ts, RACK.end_seq.</summary>
+    public TcpInstant SentAt { get; private set; } = new(-1);
+    public Seq<Local> End { get; private set; }
+
+    /// <summary>RACK.rtt.</summary>
+    public TimeSpan Rtt { get; private set; }
+
+    /// <summary>Something was delivered since losses were looked for.</summary>
+    public bool IsAdvanced { get; set; }
+
+    /// <summary>RACK.reordering_seen.</summary>
+    public bool IsReorderingSeen { get; private set; }
+
+    /// <summary>By how many segments the path is known to reorder, three at least.</summary>
+    public ushort ReorderingSegments { get; private set; } = LeastReordering;
+
+    public void OnDelivered(TcpInstant now, TcpInstant sentAt, Seq<Local> end)
+    {
+        Rtt = now - sentAt;
+        IsAdvanced = true;
+        if (sentAt > SentAt || (sentAt == SentAt && end > End))
+        {
+            SentAt = sentAt;
+            End = end;
+        }
+    }
+
+    public void OnReordering(int octets, int segmentSize)
+    {
+        if (octets > 0)
+        {
+            IsReorderingSeen = true;
+            ReorderingSegments = (ushort)Math.Clamp((octets + segmentSize - 1) / segmentSize, ReorderingSegments, MostReordering);
+        }
+    }
+
+    /// <summary>RFC 8985 §6.2 step 4: a D-SACK means that the window was too small; once a round trip it grows.</summary>
+    public void OnDuplicateSack(Seq<Local> una, Seq<Local> nxt)
+    {
+        if (_isInRound && una < _roundEnd)
+        {
+            return;
+        }
+
+        _isInRound = true;
+        _roundEnd = nxt;
+        _steps = (ushort)Math.Min(_steps + 1, 255);
+        _persist = Persistence;
+    }
+
+    /// <summary>A recovery came to its end without an undo.</summary>
+    public void OnRecoveryOver()
+    {
+        if (_persist > 0)
+        {
+            _persist--;
+        }
+
+        if (_persist == 0)
+        {
+            _steps = 1;
+        }
+    }
+
+    /// <summary>A recovery turned out to be for nothing.</summary>
+    public void OnSpurious() => _persist = (ushort)Math.Min(_persist + 1, Persistence);
+
+    public void ForgetReordering() => ReorderingSegments = LeastReordering;
+
+    /// <summary>RACK.reo_wnd (RFC 8985 §6.2 step 4): how much later a segment may come than one sent after it.</summary>
+    public readonly TimeSpan ReorderingWindow(bool isRecovering, bool isThresholdReached, in RttEstimator rtt)
+    {
+        if (!IsReorderingSeen && (isRecovering || isThresholdReached))
+        {
+            return TimeSpan.Zero;
+        }
+
+        TimeSpan window = TimeSpan.FromTicks(rtt.MinRtt.Ticks / 4 * _steps);
+        return window < rtt.Srtt ? window : rtt.Srtt;
+    }
+}

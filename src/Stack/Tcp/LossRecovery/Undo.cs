@@ -1,0 +1,33 @@
+namespace Tcpcrypt.Tcp.LossRecovery;
+
+/// <summary>What a reduction of the window can be taken back with, once it turns out that nothing was lost.</summary>
+internal struct Undo
+{
+    /// <summary>The episode can still be taken back.</summary>
+    public bool IsPossible;
+
+    /// <summary>Octets sent again in the episode and not yet reported as duplicates; -1 before the first.</summary>
+    public long Repeats;
+
+    /// <summary>TSval of the episode's first repeat (RFC 3522's RetransmitTS).</summary>
+    public uint? RepeatedAt;
+
+    public long PriorCwnd;
+
+    /// <summary>0: congestion was signalled too, which is not taken back.</summary>
+    public long PriorSsthresh;
+
+    public void OnRepeated(int octets, uint tsVal)
+    {
+        RepeatedAt ??= tsVal;
+        Repeats = Math.Max(Repeats, 0) + octets;
+    }
+
+    public void OnDuplicate(int octets)
+    {
+        if (IsPossible && Repeats > 0)
+        {
+            Repeats = Math.Max(Repeats - octets, 0);
+        }
+    }
+}
