@@ -177,7 +177,7 @@ public sealed class SteppedSocket
     /// <returns>Success; InvalidArgument (out of range), ProtocolOption (no such option here, or not to be set).</returns>
     public SocketError SetOption(SteppedSocketOption option, long value) => _isClosed ? SocketError.NotSocket : _core.SetOption(option, value);
 
-    /// <summary>Sets an option whose value is a name: <see cref="SteppedSocketOption.CongestionControl"/> ("newreno", or "reno" as Linux calls it).</summary>
+    /// <summary>Sets an option whose value is a name: <see cref="SteppedSocketOption.CongestionControl"/> ("cubic"; "newreno", or "reno" as Linux calls it).</summary>
     /// <param name="option">The option.</param>
     /// <param name="value">The name; upper and lower case are the same.</param>
     /// <returns>Success; InvalidArgument (no such name; Linux says ENOENT, which has no <see cref="SocketError"/>), ProtocolOption.</returns>

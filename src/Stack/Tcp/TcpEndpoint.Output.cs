@@ -282,6 +282,7 @@ internal sealed partial class TcpEndpoint
         int mss = SegmentMss(now, run.Start, out long sameKeys);
         if (room < Math.Min(run.Length, mss))
         {
+            ValidateCwnd(now, isLimited: true);
             return default;
         }
 

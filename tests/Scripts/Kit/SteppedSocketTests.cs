@@ -212,7 +212,7 @@ internal sealed class SteppedSocketTests
             }
         });
         Ok(server!.GetOption(SteppedSocketOption.CongestionControl, out string name));
-        Assert.That(name, Is.EqualTo("newreno"));
+        Assert.That(name, Is.EqualTo("cubic"));
     }
 
     [Test]
