@@ -40,6 +40,12 @@ internal static class StackErrors
         },
         new SocketException((int)error));
 
+    /// <summary>A connection that <see cref="TcpcryptOptions.LegacyCipherByteLimit"/> has ended.</summary>
+    public static TcpcryptException CipherSpent() => new(
+        TcpcryptOutcome.CipherSpent,
+        "The connection has carried as many octets in one direction as TcpcryptOptions.LegacyCipherByteLimit allows for the cipher of dialect Reference, and was closed. What was written before has been sent; go on with another connection.",
+        new SocketException((int)SocketError.ConnectionAborted));
+
     /// <summary>A connect that took longer than the caller allows.</summary>
     public static SocketException ConnectTimedOut(EndPoint remote, TimeSpan timeout) =>
         new((int)SocketError.TimedOut, $"Connecting to {remote} failed: no answer within {timeout.TotalSeconds:0.###} s (TcpConnectOptions.Timeout).");

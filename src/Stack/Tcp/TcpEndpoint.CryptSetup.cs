@@ -68,7 +68,7 @@ internal sealed partial class TcpEndpoint
         }
         else if (options.Has(Suboptions.UnknownMandatory))
         {
-            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
         }
         else
         {
@@ -105,7 +105,7 @@ internal sealed partial class TcpEndpoint
 
             _rcv.Nxt += consumed;
             KeepWindow();
-            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
             return GoOnPlain(now, seg, crypt, isConsumed: consumed > 0);
         }
 

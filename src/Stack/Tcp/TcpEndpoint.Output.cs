@@ -429,8 +429,8 @@ internal sealed partial class TcpEndpoint
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
-        byte unknown = TakeUnknownOpcode();
-        SegmentPlan? plan = PlanSegment(now, seq, 0, hasFin: false, wantSync, unknown);
+        byte[] unknown = TakeUnknownOpcodes();
+        SegmentPlan? plan = PlanSegment(now, seq, 0, hasFin: false, wantSync, unknown.Length == 0 ? 0 : 2 + unknown.Length);
         int tagOffset = WriteOptions(now, ref options, plan, unknown);
         Write(now, into, seq, flags, options.Written, 0, 0, 0);
         Protect(now, into, seq, 0, tagOffset, plan);
@@ -476,7 +476,7 @@ internal sealed partial class TcpEndpoint
     }
 
     /// <summary>Writes the options of the moment; returns where the tag of the MAC option is in the segment, -1 without one.</summary>
-    private int WriteOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan, byte unknown = 0)
+    private int WriteOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan, scoped ReadOnlySpan<byte> unknown = default)
     {
         if (IsProtected)
         {

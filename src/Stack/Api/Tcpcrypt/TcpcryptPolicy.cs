@@ -99,4 +99,7 @@ public enum TcpcryptOutcome
 
     /// <summary>The handshake was not over ten seconds after TCP's own. As for <see cref="HandshakeFailed"/>.</summary>
     HandshakeTimedOut,
+
+    /// <summary>In exceptions only: the connection was encrypted, and has reached <see cref="TcpcryptOptions.LegacyCipherByteLimit"/>.</summary>
+    CipherSpent,
 }

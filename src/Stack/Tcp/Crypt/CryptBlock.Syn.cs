@@ -58,7 +58,7 @@ internal sealed partial class CryptBlock
         }
         else if (options.Has(Suboptions.UnknownMandatory))
         {
-            block.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            block.Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
         }
         else if (options.Has(Suboptions.Decline))
         {
@@ -174,7 +174,7 @@ internal sealed partial class CryptBlock
         }
         else if (options.Has(Suboptions.UnknownMandatory))
         {
-            Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
         }
         else if (options.Has(Suboptions.Decline))
         {
@@ -208,7 +208,7 @@ internal sealed partial class CryptBlock
         }
         else if (options.Has(Suboptions.UnknownMandatory))
         {
-            Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
         }
         else if (options.Has(Suboptions.Decline))
         {
@@ -342,10 +342,11 @@ internal sealed partial class CryptBlock
         }
     }
 
-    public void Decline(TcpcryptOutcome outcome, byte unknown = 0)
+    /// <summary>To DISABLED with DECLINE, and UNKNOWN where there are opcodes that were not understood, or understood in vain ([TD-46..48]).</summary>
+    public void Decline(TcpcryptOutcome outcome, params ReadOnlySpan<byte> unknown)
     {
         Disable(outcome);
-        Farewell = unknown == 0 ? [Opcode.Decline] : [Opcode.Decline, Opcode.Unknown, 3, unknown];
+        Farewell = unknown.IsEmpty ? [Opcode.Decline] : [Opcode.Decline, Opcode.Unknown, (byte)(2 + unknown.Length), .. unknown];
     }
 
     /// <summary>What we offer as S, less what does not fit into one segment ([TD-64]).</summary>
