@@ -209,7 +209,10 @@ internal sealed partial class ConnectionLink : HostCommand, ICoreEventSink, IHos
 
         if ((seen & (int)CoreEvents.Closed) != 0)
         {
-            return Endpoint.Error == SocketError.Success ? null : (seen & (int)CoreEvents.CipherSpent) != 0 ? StackErrors.CipherSpent() : StackErrors.Broken(Endpoint.Error);
+            return Endpoint.Error == SocketError.Success ? null
+                : (seen & (int)CoreEvents.CipherSpent) != 0 ? StackErrors.CipherSpent()
+                : Endpoint.IsNeverConfirmed ? StackErrors.NotConfirmed(Endpoint.Error)
+                : StackErrors.Broken(Endpoint.Error);
         }
 
         return (seen & HostStopped) != 0 ? StackErrors.Stopped(_stoppedReason) : null;

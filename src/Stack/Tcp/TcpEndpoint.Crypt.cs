@@ -25,6 +25,9 @@ internal sealed partial class TcpEndpoint
     /// <summary>The connection failed because it could not be encrypted, or because its handshake broke.</summary>
     public bool IsCryptFailure { get; private set; }
 
+    /// <summary>The connection was encrypted here, broke, and nothing ever came that showed the same keys on the other side ([TD-72]).</summary>
+    public bool IsNeverConfirmed { get; private set; }
+
     private bool IsCryptSetup => _crypt is { IsSetup: true };
 
     /// <summary>Nothing of the stream may be sent yet: the handshake is under way ([TD-15]), or S of dialect Reference waits for C (reference spec 3.1).</summary>
@@ -86,10 +89,17 @@ internal sealed partial class TcpEndpoint
                     crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
                 }
             }
-            else if (crypt is { IsEncrypting: true, IsOpener: true, WasAuthenticated: false } && Error == SocketError.TimedOut)
+            else if (crypt is { IsEncrypting: true, WasAuthenticated: false } && Error is SocketError.TimedOut or SocketError.ConnectionReset)
             {
-                // [TD-72]: nothing valid was ever heard, so something on the path edits segments. The next connection is to work.
-                crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+                // [TD-72]: nothing valid was ever heard, so the keys differ, or something on the path edits segments.
+                crypt.Outcome = TcpcryptOutcome.KeysNotConfirmed;
+                IsNeverConfirmed = true;
+                _core.Counters.CryptFailures++;
+                if (crypt.IsOpener && Error == SocketError.TimedOut)
+                {
+                    // The next connection is to work.
+                    crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+                }
             }
 
             crypt.Close();
