@@ -25,6 +25,9 @@ internal sealed partial class TcpEndpoint
     /// <summary>The connection failed because it could not be encrypted, or because its handshake broke.</summary>
     public bool IsCryptFailure { get; private set; }
 
+    /// <summary>How long tcpcrypt's handshake took after TCP's own; zero when a session was resumed.</summary>
+    public TimeSpan CryptDuration { get; private set; }
+
     private bool IsCryptSetup => _crypt is { IsSetup: true };
 
     /// <summary>Nothing of the stream may be sent yet: the handshake is under way ([TD-15]), or S of dialect Reference waits for C (reference spec 3.1).</summary>
@@ -81,9 +84,15 @@ internal sealed partial class TcpEndpoint
             if (crypt.IsSetup)
             {
                 crypt.Outcome = Error == SocketError.TimedOut ? TcpcryptOutcome.HandshakeTimedOut : TcpcryptOutcome.HandshakeFailed;
-                if (crypt.IsOpener && WasEstablished && Error is SocketError.TimedOut or SocketError.ConnectionReset)
+                if (WasEstablished && Error is SocketError.TimedOut or SocketError.ConnectionReset)
                 {
-                    crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+                    // TCP's own handshake was over: what broke is tcpcrypt's.
+                    IsCryptFailure = true;
+                    _core.Counters.CountCryptFailed(crypt.Outcome);
+                    if (crypt.IsOpener)
+                    {
+                        crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+                    }
                 }
             }
             else if (crypt is { IsEncrypting: true, IsOpener: true, WasAuthenticated: false } && Error == SocketError.TimedOut)
@@ -226,7 +235,6 @@ internal sealed partial class TcpEndpoint
 
         crypt.Offered = null;
         crypt.IsResumed = true;
-        _core.Counters.CryptResumptions++;
         EnterEncrypting(now, crypt, session, new SegmentProtection(session, _snd.Iss.Value, _rcv.Irs.Value));
     }
 
@@ -294,6 +302,8 @@ internal sealed partial class TcpEndpoint
     {
         crypt.Layer.OnEncrypted?.Invoke(this, session);
         crypt.Encrypt(session, protection);
+        _core.Counters.CountCryptEncrypted(crypt.Agreement!.Dialect, crypt.Agreement.KeyExchange, crypt.IsResumed);
+        CryptDuration = WasEstablished ? now - EstablishedAt : TimeSpan.Zero;
         _congestion.Smss = EffectiveMss;
         StartProtection(now, crypt);
         if (WasEstablished)
@@ -320,8 +330,7 @@ internal sealed partial class TcpEndpoint
 
     private void FailCrypt(TcpcryptOutcome outcome)
     {
-        _ = outcome;
-        _core.Counters.CryptFailures++;
+        _core.Counters.CountCryptFailed(outcome);
         IsCryptFailure = true;
         Finish(SocketError.ConnectionAborted);
     }
