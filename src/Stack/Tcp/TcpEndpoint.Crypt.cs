@@ -28,7 +28,8 @@ internal sealed partial class TcpEndpoint
     /// <summary>How long tcpcrypt's handshake took after TCP's own; zero when a session was resumed.</summary>
     public TimeSpan CryptDuration { get; private set; }
 
-    private bool IsCryptSetup => _crypt is { IsSetup: true };
+    /// <summary>tcpcrypt's handshake is not over.</summary>
+    public bool IsCryptSetup => _crypt is { IsSetup: true };
 
     /// <summary>Nothing of the stream may be sent yet: the handshake is under way ([TD-15]), or S of dialect Reference waits for C (reference spec 3.1).</summary>
     private bool IsStreamHeld => _crypt is { } crypt && (crypt.IsSetup || (crypt.IsEncrypting && crypt.Role == TcpcryptRole.S && _unackedInit > 0 && !(crypt.IsDraft && crypt.Settings.EarlyData)));

@@ -36,8 +36,8 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpOutsideWindow;
         }
 
-        // S's, under MAC, that has overtaken INIT2 waits for the keys as its data does.
-        if (seg.IsRst && !(crypt.State == CryptState.CMode && options.HasMac))
+        // S's, under MAC, that has overtaken INIT2 or what is done with it waits for the keys as its data does.
+        if (seg.IsRst && !(crypt.State == CryptState.CMode && options.HasMac && seg.Seq != _rcv.Nxt))
         {
             // While S works on INIT1 that is not acknowledged, and what C says next stands behind it.
             if (crypt is { State: CryptState.SMode, IsWorking: true } && seg.Seq == _rcv.Nxt + crypt.Gathered.Length)
