@@ -671,7 +671,7 @@ public sealed class DisabledTests
         peer.SendProtected(new Seg { Seq = peer.Nxt + 13, AckNo = peer.RcvNxt, Flags = TcpFlags.Rst | TcpFlags.Ack });
         Assert.That(socket.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.Pending));
         bench.Stack.Workers.IsHeld = false;
-        bench.Advance(0.01);
+        peer.Send(peer.Init2Segment());
         Assert.That(socket.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.Encrypted));
         Assert.That(socket.State, Is.EqualTo(System.Net.NetworkInformation.TcpState.Closed), "reset, and under MAC");
     }
