@@ -37,8 +37,16 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpOutsideWindow;
         }
 
-        if (seg.IsRst)
+        // S's, under MAC, that has overtaken INIT2 or what is done with it waits for the keys as its data does.
+        if (seg.IsRst && !(crypt.State == CryptState.CMode && options.HasMac && seg.Seq != _rcv.Nxt))
         {
+            // While S works on INIT1 that is not acknowledged, and what C says next stands behind it.
+            if (crypt is { State: CryptState.SMode, IsWorking: true } && seg.Seq == _rcv.Nxt + crypt.Gathered.Length)
+            {
+                CloseByReset();
+                return DropReason.TcpReset;
+            }
+
             return CheckReset(now, seg);
         }
 
@@ -69,7 +77,7 @@ internal sealed partial class TcpEndpoint
         }
         else if (options.Has(Suboptions.UnknownMandatory))
         {
-            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
         }
         else
         {
@@ -106,7 +114,7 @@ internal sealed partial class TcpEndpoint
 
             _rcv.Nxt += consumed;
             KeepWindow();
-            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
             return GoOnPlain(now, seg, crypt, isConsumed: consumed > 0);
         }
 
@@ -204,7 +212,6 @@ internal sealed partial class TcpEndpoint
         crypt.LocalPublicKey = work.LocalPublicKey;
         crypt.RemotePublicKey = work.RemotePublicKey;
         _unackedInit = work.Init2.Length;
-        _core.Counters.CryptHandshakes++;
         EnterEncrypting(now, crypt, work.TakeSession(), work.TakeProtection());
         MarkReady();
         UpdateDeadline();
@@ -339,17 +346,11 @@ internal sealed partial class TcpEndpoint
         AcknowledgeInit(now, crypt);
         crypt.LocalPublicKey = work.Handshake.LocalPublicKey;
         crypt.RemotePublicKey = work.Handshake.RemotePublicKey;
-        _core.Counters.CryptHandshakes++;
         EnterEncrypting(now, crypt, work.TakeSession(), work.TakeProtection());
         SendAckNow(now);
-        if (crypt.Held is { } held)
+        foreach (byte[] segment in crypt.TakeHeld())
         {
-            foreach (byte[] segment in held)
-            {
-                OnHeldSegment(now, segment);
-            }
-
-            held.Clear();
+            OnHeldSegment(now, segment);
         }
 
         if (!IsClosed)
@@ -436,7 +437,10 @@ internal sealed partial class TcpEndpoint
         bool isFirst = !_isInitSent;
         Seq<Local> seq = _snd.Iss + 1;
         crypt.Init.Span.CopyTo(into.Room.Span[SegmentWriter.PayloadOffset(options.Length)..]);
-        Write(now, into, seq, TcpFlags.Ack | TcpFlags.Psh, options.Written, crypt.Init.Length, 0, 0);
+
+        // One segment, always ([TD-64]): where the path has no room for it routers may cut the packet, which either dialect's peer puts together. When nothing comes back the path may be such a one and not say so (RFC 2923 §2.1).
+        bool mayFragment = SegmentWriter.PayloadOffset(options.Length) + crypt.Init.Length > _pathMtu || _retries > 1;
+        Write(now, into, seq, TcpFlags.Ack | TcpFlags.Psh, options.Written, crypt.Init.Length, 0, 0, mayFragment);
         _lastSentAt = now;
         if (isFirst)
         {

@@ -63,8 +63,8 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
     /// <summary>The next segment says what is to be said on the way to plain TCP.</summary>
     public bool IsFarewellDue => State == CryptState.Disabled && Farewell is not null && !_isFarewellSaid;
 
-    /// <summary>The opcode to be named by UNKNOWN in the next bare ACK of ENCRYPTING ([TD-4]); 0 for none.</summary>
-    public byte UnknownOpcode { get; set; }
+    /// <summary>The opcodes that UNKNOWN has to name in the next bare ACK of ENCRYPTING ([TD-4], [TD-47]), as in <see cref="CryptOptions.UnknownMandatory"/>.</summary>
+    public ulong UnknownOpcodes { get; set; }
 
     /// <summary>A segment that carries PKCONF (S as opener) is due.</summary>
     public bool IsPkConfPending { get; set; }
@@ -208,7 +208,7 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
         Protection = null;
         _successor?.Dispose();
         _successor = null;
-        Held?.Clear();
+        _held = null;
         Release();
     }
 
@@ -250,14 +250,22 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
 
     // ---- Segments that came before their keys ----
 
-    public List<byte[]>? Held { get; private set; }
+    private List<byte[]>? _held;
 
     public void Hold(ReadOnlySpan<byte> segment)
     {
-        Held ??= [];
-        if (Held.Count < HeldLimit)
+        _held ??= [];
+        if (_held.Count < HeldLimit)
         {
-            Held.Add(segment.ToArray());
+            _held.Add(segment.ToArray());
         }
+    }
+
+    /// <summary>Gives up what is held: what is done with it may end the connection.</summary>
+    public List<byte[]> TakeHeld()
+    {
+        List<byte[]> held = _held ?? [];
+        _held = null;
+        return held;
     }
 }
