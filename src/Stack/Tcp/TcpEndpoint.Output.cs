@@ -431,13 +431,16 @@ internal sealed partial class TcpEndpoint
         _sent.Retransmit(index, octets, now, gsoSize > 0 ? gsoSize : octets);
         _undo.OnRepeated(octets, TsVal(now));
         _prr.OnSent(octets);
-        _repeatsHead = false;
         _lastSentAt = now;
         _isTiming = false;          // Karn (RFC 6298 §3)
-        if (start == _snd.Una || !IsTransmitTimerSet)
+
+        // The repeat of the head starts the timer anew. Not when the peer asked for it: as long as it asks, there would be no time-out.
+        if ((start == _snd.Una && !_repeatsHead) || !IsTransmitTimerSet)
         {
             ArmRetransmit(now);
         }
+
+        _repeatsHead = false;
     }
 
     private void Build(TcpInstant now, in SendDecision decision, PacketSlot into)
