@@ -115,6 +115,13 @@ public sealed class ConnectTests
     }
 
     [Test]
+    public async Task Name_that_the_kernel_cannot_resolve_is_named()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        Assert.That(async () => await pair.Client.ConnectAsync("no such name", 80), Throws.InstanceOf<SocketException>().With.Message.Contain("no such name"));
+    }
+
+    [Test]
     public async Task Time_out_covers_the_resolver()
     {
         await using StackPair pair = await StackPair.StartAsync(options => options.Resolver = async (_, token) =>
