@@ -165,7 +165,7 @@ internal sealed class SynCache(TcpLayer tcp)
     {
         if (crypt.IsRefused)
         {
-            _core.Counters.CountCryptFailed(crypt.Outcome);
+            crypt.Layer.CountFailed(half.Tuple, crypt.Outcome);
             tcp.SendResetFor(half.Tuple, seg);
             return DropReason.CryptRefused;
         }

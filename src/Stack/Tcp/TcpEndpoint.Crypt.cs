@@ -89,7 +89,7 @@ internal sealed partial class TcpEndpoint
                 {
                     // TCP's own handshake was over: what broke is tcpcrypt's.
                     IsCryptFailure = true;
-                    _core.Counters.CountCryptFailed(crypt.Outcome);
+                    crypt.Layer.CountFailed(Tuple, crypt.Outcome);
                     if (crypt.IsOpener)
                     {
                         crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
@@ -331,7 +331,7 @@ internal sealed partial class TcpEndpoint
 
     private void FailCrypt(TcpcryptOutcome outcome)
     {
-        _core.Counters.CountCryptFailed(outcome);
+        _core.Crypt!.CountFailed(Tuple, outcome);
         IsCryptFailure = true;
         Finish(SocketError.ConnectionAborted);
     }
