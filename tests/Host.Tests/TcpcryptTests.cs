@@ -83,6 +83,68 @@ public sealed class TcpcryptTests
     }
 
     [Test]
+    [Spec("REF-13")]
+    public async Task Limit_of_the_legacy_cipher_ends_the_connection_and_says_why([Values] bool throughPipe, [Values] bool isReaders)
+    {
+        const int limit = 300_000;
+        await using StackPair pair = await StackPair.StartAsync(options =>
+        {
+            bool isServer = options.Addresses[0].Address.Equals(StackPair.ServerAddress);
+            options.Tcpcrypt.LegacyCipherByteLimit = isServer == isReaders ? limit : null;
+        });
+        await pair.Server.Host.InvokeAsync(0, static (_, core, _) =>
+        {
+            core.Crypt!.Settings = core.Crypt.Settings with { SendsMarker = false };
+            return true;
+        });
+        (TcpConnection client, TcpConnection server) = await pair.ConnectAsync();
+        Assert.That(client.Tcpcrypt.Dialect, Is.EqualTo(TcpcryptDialect.Reference));
+
+        long received = 0;
+        Task reading = Task.Run(async () =>
+        {
+            byte[] buffer = new byte[65_536];
+            while (await server.GetStream().ReadAsync(buffer) is > 0 and int count)
+            {
+                received += count;
+            }
+        });
+        byte[] data = new byte[10_000];
+        Task writing = Task.Run(async () =>
+        {
+            while (true)
+            {
+                if (throughPipe)
+                {
+                    await client.Output.WriteAsync(data);
+                }
+                else
+                {
+                    await client.GetStream().WriteAsync(data);
+                }
+            }
+        });
+
+        TcpcryptException? error = await Assert.ThrowsAsync<TcpcryptException>(() => (isReaders ? reading : writing).WaitAsync(s_patience));
+        Assert.That(error!.Outcome, Is.EqualTo(TcpcryptOutcome.CipherSpent));
+        Assert.That(error.Message, Does.Contain("LegacyCipherByteLimit"));
+        if (isReaders)
+        {
+            // The peer does not know the limit: it hears our FIN, and is reset in the end.
+            Assert.That(received, Is.InRange(limit + 1, limit + 65_536));
+            Assert.That(await client.GetStream().ReadAsync(data).AsTask().WaitAsync(s_patience), Is.Zero);
+            await server.DisposeAsync();
+            await Assert.ThrowsAsync<IOException>(() => writing.WaitAsync(s_patience));
+        }
+        else
+        {
+            await reading.WaitAsync(s_patience);
+            Assert.That(received, Is.EqualTo(limit));
+            Assert.That(client.Tcpcrypt.IsEncrypted, Is.True);
+        }
+    }
+
+    [Test]
     public async Task Plain_connections_have_no_keys_to_replace()
     {
         await using StackPair pair = await StackPair.StartAsync(options => options.Tcpcrypt.Policy = TcpcryptPolicy.Disabled);

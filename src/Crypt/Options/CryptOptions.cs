@@ -51,8 +51,17 @@ internal ref struct CryptOptions
     /// <summary>The mandatory opcodes that are unknown: bit n stands for c0 + n. Several take several CRYPT options, because what follows one cannot be read.</summary>
     public ulong UnknownMandatory { get; private set; }
 
-    /// <summary>The lowest mandatory opcode that is unknown.</summary>
-    public readonly byte UnknownMandatoryOpcode => (byte)(Opcode.FirstMandatory + BitOperations.TrailingZeroCount(UnknownMandatory));
+    /// <summary>The opcodes of a set as in <see cref="UnknownMandatory"/>, ascending.</summary>
+    public static byte[] OpcodesOf(ulong mandatory)
+    {
+        byte[] opcodes = new byte[BitOperations.PopCount(mandatory)];
+        for (int i = 0; i < opcodes.Length; i++, mandatory &= mandatory - 1)
+        {
+            opcodes[i] = (byte)(Opcode.FirstMandatory + BitOperations.TrailingZeroCount(mandatory));
+        }
+
+        return opcodes;
+    }
 
     public readonly bool Has(Suboptions any) => (Present & any) != 0;
 

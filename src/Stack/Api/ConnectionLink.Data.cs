@@ -72,7 +72,7 @@ internal sealed partial class ConnectionLink
     public long ReceiveTail => Endpoint.ReceiveQueue.Tail;
 
     /// <summary>True when no more data comes, for whatever reason.</summary>
-    public bool IsReadEnded => (Volatile.Read(ref _seen) & ((int)CoreEvents.ReadClosed | ReadsCompleted | Ended)) != 0;
+    public bool IsReadEnded => (Volatile.Read(ref _seen) & ((int)(CoreEvents.ReadClosed | CoreEvents.ReadSpent) | ReadsCompleted | Ended)) != 0;
 
     /// <summary>True when a read would not wait.</summary>
     public bool CanRead => Readable > 0 || IsReadEnded;
@@ -116,6 +116,11 @@ internal sealed partial class ConnectionLink
         if ((seen & ((int)CoreEvents.ReadClosed | ReadsCompleted)) != 0)
         {
             return true;
+        }
+
+        if ((seen & (int)CoreEvents.ReadSpent) != 0)
+        {
+            throw StackErrors.CipherSpent();
         }
 
         if ((seen & Ended) == 0)
@@ -190,7 +195,7 @@ internal sealed partial class ConnectionLink
     }
 
     /// <summary>True when a write would fail.</summary>
-    public bool IsWriteEnded => (Volatile.Read(ref _seen) & (WritesCompleted | Ended)) != 0;
+    public bool IsWriteEnded => (Volatile.Read(ref _seen) & (WritesCompleted | Ended | (int)CoreEvents.CipherSpent)) != 0;
 
     /// <summary>Octets that the send buffer has room for.</summary>
     public int SendSpace => Endpoint.SendSpace;
@@ -233,9 +238,10 @@ internal sealed partial class ConnectionLink
     public void ThrowIfUnwritable()
     {
         int seen = Volatile.Read(ref _seen);
-        if ((seen & (WritesCompleted | Ended)) != 0)
+        if ((seen & (WritesCompleted | Ended | (int)CoreEvents.CipherSpent)) != 0)
         {
-            throw EndReason(seen) ?? StackErrors.Broken(SocketError.Shutdown, "The sending side of the connection has been closed.");
+            bool isSpent = (seen & (WritesCompleted | (int)CoreEvents.CipherSpent)) == (int)CoreEvents.CipherSpent;
+            throw EndReason(seen) ?? (isSpent ? StackErrors.CipherSpent() : StackErrors.Broken(SocketError.Shutdown, "The sending side of the connection has been closed."));
         }
     }
 

@@ -39,7 +39,8 @@ internal sealed partial class ConnectionLink : HostCommand, ICoreEventSink, IHos
         Scheduling = scheduling;
         _receiveBufferSize = endpoint.Options.ReceiveBufferSize;
         _sendBufferSize = endpoint.Options.SendBufferSize;
-        _seen = (endpoint.IsFinReceived ? (int)CoreEvents.ReadClosed : 0) | (endpoint.IsClosed ? (int)CoreEvents.Closed : 0);
+        _seen = (endpoint.IsFinReceived ? (int)CoreEvents.ReadClosed : 0) | (endpoint.IsClosed ? (int)CoreEvents.Closed : 0)
+            | (endpoint.IsCipherSpent ? (int)CoreEvents.CipherSpent : 0) | (endpoint.IsReadSpent ? (int)CoreEvents.ReadSpent : 0);
         endpoint.Owner = this;
     }
 
@@ -75,7 +76,12 @@ internal sealed partial class ConnectionLink : HostCommand, ICoreEventSink, IHos
 
     void ICoreEventSink.OnCoreEvents(CoreEvents events)
     {
-        int before = Interlocked.Or(ref _seen, (int)(events & (CoreEvents.Connected | CoreEvents.ReadClosed | CoreEvents.WriteClosed | CoreEvents.Closed)));
+        int before = Interlocked.Or(ref _seen, (int)(events & (CoreEvents.Connected | CoreEvents.ReadClosed | CoreEvents.WriteClosed | CoreEvents.Closed | CoreEvents.CipherSpent | CoreEvents.ReadSpent)));
+        if ((events & CoreEvents.CipherSpent) != 0)
+        {
+            CloseSendGate(Work.CloseSend);
+        }
+
         if ((events & CoreEvents.Closed) != 0 && (before & (int)CoreEvents.Closed) == 0)
         {
             Host.Detach(this);
@@ -203,7 +209,10 @@ internal sealed partial class ConnectionLink : HostCommand, ICoreEventSink, IHos
 
         if ((seen & (int)CoreEvents.Closed) != 0)
         {
-            return Endpoint.Error == SocketError.Success ? null : StackErrors.Broken(Endpoint.Error);
+            return Endpoint.Error == SocketError.Success ? null
+                : (seen & (int)CoreEvents.CipherSpent) != 0 ? StackErrors.CipherSpent()
+                : Endpoint.IsNeverConfirmed ? StackErrors.NotConfirmed(Endpoint.Error)
+                : StackErrors.Broken(Endpoint.Error);
         }
 
         return (seen & HostStopped) != 0 ? StackErrors.Stopped(_stoppedReason) : null;

@@ -40,6 +40,18 @@ internal static class StackErrors
         },
         new SocketException((int)error));
 
+    /// <summary>A connection that <see cref="TcpcryptOptions.LegacyCipherByteLimit"/> has ended.</summary>
+    public static TcpcryptException CipherSpent() => new(
+        TcpcryptOutcome.CipherSpent,
+        "The connection has carried as many octets in one direction as TcpcryptOptions.LegacyCipherByteLimit allows for the cipher of dialect Reference, and was closed. What was written before has been sent; go on with another connection.",
+        new SocketException((int)SocketError.ConnectionAborted));
+
+    /// <summary>A connection that broke before the peer showed that it has the same keys.</summary>
+    public static TcpcryptException NotConfirmed(SocketError error) => new(
+        TcpcryptOutcome.KeysNotConfirmed,
+        "The connection has ended, and nothing encrypted that came could be verified: someone has altered tcpcrypt's handshake, or something on the path alters segments. Where the other side was connected to, it is tried without tcpcrypt for ten minutes, unless the policy is Required.",
+        new SocketException((int)error));
+
     /// <summary>A connect that took longer than the caller allows.</summary>
     public static SocketException ConnectTimedOut(EndPoint remote, TimeSpan timeout) =>
         new((int)SocketError.TimedOut, $"Connecting to {remote} failed: no answer within {timeout.TotalSeconds:0.###} s (TcpConnectOptions.Timeout).");

@@ -32,6 +32,12 @@ internal enum CoreEvents
 
     /// <summary>The peer has our new keys ([TD-96]).</summary>
     Rekeyed = 256,
+
+    /// <summary>The cipher of dialect Reference has done what it may: nothing more is taken from the application (reference spec 13).</summary>
+    CipherSpent = 512,
+
+    /// <summary>As <see cref="CipherSpent"/>, by what the peer has sent: nothing more is taken from it either.</summary>
+    ReadSpent = 1024,
 }
 
 /// <summary>Takes events of core objects. Called with the core's lock released, never from inside a core call.</summary>

@@ -157,7 +157,7 @@ internal sealed class SynCache(TcpLayer tcp)
             session = sessions.Take(options.SessionIdentifier, settings.ResumableRole);
         }
 
-        return CryptBlock.ForListener(layer, settings, options, agreed.PeerMss, _core.Options.Mtu - SegmentWriter.PayloadOffset(0), session);
+        return CryptBlock.ForListener(layer, settings, options, agreed.PeerMss, tcp.AdvertisedMss(endpointOptions), session);
     }
 
     /// <summary>What a SYN's CRYPT option asks beyond an entry: RST under policy Required, nothing while the workers are busy, a control block at once for a session that is resumed.</summary>
@@ -490,10 +490,8 @@ internal sealed class SynCache(TcpLayer tcp)
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
-        int mss = _core.Options.Mtu - SegmentWriter.PayloadOffset(0);
-        mss = half.Options.MaximumSegmentSize is int limit ? Math.Clamp(limit, 64, mss) : mss;
         uint tsVal = unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
-        tcp.WriteSynOptions(ref options, mss, half.Agreed.Sack, half.Agreed.Timestamps, tsVal, half.TsRecent, half.Agreed.WindowScaling ? half.Shift : null);
+        tcp.WriteSynOptions(ref options, tcp.AdvertisedMss(half.Options), half.Agreed.Sack, half.Agreed.Timestamps, tsVal, half.TsRecent, half.Agreed.WindowScaling ? half.Shift : null);
         if (suboptions.Length > 0)
         {
             options.Option(cryptKind, suboptions);

@@ -25,6 +25,9 @@ internal sealed partial class TcpEndpoint
     /// <summary>The connection failed because it could not be encrypted, or because its handshake broke.</summary>
     public bool IsCryptFailure { get; private set; }
 
+    /// <summary>The connection was encrypted here, broke, and nothing ever came that showed the same keys on the other side ([TD-72]).</summary>
+    public bool IsNeverConfirmed { get; private set; }
+
     /// <summary>How long tcpcrypt's handshake took after TCP's own; zero when a session was resumed.</summary>
     public TimeSpan CryptDuration { get; private set; }
 
@@ -96,10 +99,17 @@ internal sealed partial class TcpEndpoint
                     }
                 }
             }
-            else if (crypt is { IsEncrypting: true, IsOpener: true, WasAuthenticated: false } && Error == SocketError.TimedOut)
+            else if (crypt is { IsEncrypting: true, WasAuthenticated: false } && Error is SocketError.TimedOut or SocketError.ConnectionReset)
             {
-                // [TD-72]: nothing valid was ever heard, so something on the path edits segments. The next connection is to work.
-                crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+                // [TD-72]: nothing valid was ever heard, so the keys differ, or something on the path edits segments.
+                crypt.Outcome = TcpcryptOutcome.KeysNotConfirmed;
+                IsNeverConfirmed = true;
+                _core.Counters.CryptFailures++;
+                if (crypt.IsOpener && Error == SocketError.TimedOut)
+                {
+                    // The next connection is to work.
+                    crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+                }
             }
 
             crypt.Close();

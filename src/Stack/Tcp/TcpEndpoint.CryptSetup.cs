@@ -76,7 +76,7 @@ internal sealed partial class TcpEndpoint
         }
         else if (options.Has(Suboptions.UnknownMandatory))
         {
-            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
         }
         else
         {
@@ -113,7 +113,7 @@ internal sealed partial class TcpEndpoint
 
             _rcv.Nxt += consumed;
             KeepWindow();
-            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            crypt.Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
             return GoOnPlain(now, seg, crypt, isConsumed: consumed > 0);
         }
 
@@ -422,7 +422,10 @@ internal sealed partial class TcpEndpoint
         bool isFirst = !_isInitSent;
         Seq<Local> seq = _snd.Iss + 1;
         crypt.Init.Span.CopyTo(into.Room.Span[SegmentWriter.PayloadOffset(options.Length)..]);
-        Write(now, into, seq, TcpFlags.Ack | TcpFlags.Psh, options.Written, crypt.Init.Length, 0, 0);
+
+        // One segment, always ([TD-64]): where the path has no room for it routers may cut the packet, which either dialect's peer puts together. When nothing comes back the path may be such a one and not say so (RFC 2923 §2.1).
+        bool mayFragment = SegmentWriter.PayloadOffset(options.Length) + crypt.Init.Length > _pathMtu || _retries > 1;
+        Write(now, into, seq, TcpFlags.Ack | TcpFlags.Psh, options.Written, crypt.Init.Length, 0, 0, mayFragment);
         _rexmitOnce = false;
         _lastSentAt = now;
         if (isFirst)

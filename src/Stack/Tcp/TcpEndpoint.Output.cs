@@ -49,15 +49,7 @@ internal sealed partial class TcpEndpoint
     private bool _isCorkExpired;
     private TcpInstant _lastSentAt;
 
-    /// <summary>The MSS option: MTU - 40, whatever options are in use (RFC 6691).</summary>
-    private int AdvertisedMss
-    {
-        get
-        {
-            int mss = _core.Options.Mtu - SegmentWriter.PayloadOffset(0);
-            return Options.MaximumSegmentSize is int limit ? Math.Clamp(limit, 64, mss) : mss;
-        }
-    }
+    private int AdvertisedMss => _tcp.AdvertisedMss(Options);
 
     /// <summary>Eff.snd.MSS (RFC 9293 MUST-16): payload octets of a full segment with the options that every segment carries.</summary>
     private int EffectiveMss
@@ -437,16 +429,17 @@ internal sealed partial class TcpEndpoint
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
-        byte unknown = TakeUnknownOpcode();
-        SegmentPlan? plan = PlanSegment(now, seq, 0, hasFin: false, wantSync, unknown);
+        byte[] unknown = TakeUnknownOpcodes();
+        SegmentPlan? plan = PlanSegment(now, seq, 0, hasFin: false, wantSync, unknown.Length == 0 ? 0 : 2 + unknown.Length);
         int tagOffset = WriteOptions(now, ref options, plan, unknown);
         Write(now, into, seq, flags, options.Written, 0, 0, 0);
         Protect(now, into, seq, 0, tagOffset, plan);
     }
 
-    private void Write(TcpInstant now, PacketSlot into, Seq<Local> seq, TcpFlags flags, scoped ReadOnlySpan<byte> options, int length, int gsoSize, ushort urgent)
+    private void Write(TcpInstant now, PacketSlot into, Seq<Local> seq, TcpFlags flags, scoped ReadOnlySpan<byte> options, int length, int gsoSize, ushort urgent, bool mayFragment = false)
     {
         ushort window = WindowField(now);
+        mayFragment |= _mayFragment;
         int count = gsoSize > 0 ? (length + gsoSize - 1) / gsoSize : 1;
         SegmentWriter.Write(
             into,
@@ -458,10 +451,10 @@ internal sealed partial class TcpEndpoint
                 Flags = flags,
                 Window = window,
                 UrgentPointer = urgent,
-                Identification = _mayFragment ? _core.Ip.NextIdentification(Tuple.Local.Address, Tuple.Remote.Address, IpProtocol.Tcp) : _ipIdentification,
+                Identification = mayFragment ? _core.Ip.NextIdentification(Tuple.Local.Address, Tuple.Remote.Address, IpProtocol.Tcp) : _ipIdentification,
                 TimeToLive = Options.TimeToLive,
                 TypeOfService = (byte)(Options.TypeOfService & 0xFC),
-                MayFragment = _mayFragment,
+                MayFragment = mayFragment,
                 Options = options,
             },
             length,
@@ -483,7 +476,7 @@ internal sealed partial class TcpEndpoint
     }
 
     /// <summary>Writes the options of the moment; returns where the tag of the MAC option is in the segment, -1 without one.</summary>
-    private int WriteOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan, byte unknown = 0)
+    private int WriteOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan, scoped ReadOnlySpan<byte> unknown = default)
     {
         if (IsProtected)
         {

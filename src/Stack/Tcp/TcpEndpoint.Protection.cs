@@ -45,7 +45,7 @@ internal sealed partial class TcpEndpoint
     private int ProtectedSackBlocks => _agreed.Sack && _reassembler is { IsEmpty: false } ? Math.Min(_reassembler.RangeCount, _ts.IsOn ? 1 : 2) : 0;
 
     /// <summary>What re-keying says about a segment that is about to leave; null where there is none.</summary>
-    private SegmentPlan? PlanSegment(TcpInstant now, Seq<Local> seq, int length, bool hasFin, bool wantSync = false, byte unknown = 0)
+    private SegmentPlan? PlanSegment(TcpInstant now, Seq<Local> seq, int length, bool hasFin, bool wantSync = false, int unknown = 0)
     {
         if (_rekeying is not { } rekeying)
         {
@@ -53,21 +53,34 @@ internal sealed partial class TcpEndpoint
         }
 
         ulong offset = SendOffset(_crypt!, seq);
-        return rekeying.Plan(now.SinceStart, offset, offset + (ulong)length, hasFin, Unsent > 0 && !IsStreamHeld, wantSync, SegmentRekeying.SuboptionsRoom - (unknown == 0 ? 0 : UnknownLength));
+        return rekeying.Plan(now.SinceStart, offset, offset + (ulong)length, hasFin, Unsent > 0 && !IsStreamHeld, wantSync, SegmentRekeying.SuboptionsRoom - unknown);
     }
 
-    /// <summary>UNKNOWN that names one opcode.</summary>
-    private const int UnknownLength = 3;
-
-    /// <summary>What the next bare ACK has to name ([TD-4], [TD-47]).</summary>
-    private byte TakeUnknownOpcode()
+    /// <summary>The opcodes that the next bare ACK has to name ([TD-4], [TD-47]), as far as they fit; the rest is left for the one after it.</summary>
+    private byte[] TakeUnknownOpcodes()
     {
-        byte unknown = _crypt is { IsEncrypting: true } crypt ? crypt.UnknownOpcode : (byte)0;
-        _crypt?.UnknownOpcode = 0;
-        return unknown;
+        if (_crypt is not { IsEncrypting: true, UnknownOpcodes: not 0 } crypt)
+        {
+            return [];
+        }
+
+        byte[] opcodes = CryptOptions.OpcodesOf(crypt.UnknownOpcodes);
+        int most = SegmentRekeying.SuboptionsRoom - 2 - (_rekeying is { IsLabelling: true } ? 2 : 0);
+        crypt.UnknownOpcodes = 0;
+        if (opcodes.Length > most)
+        {
+            foreach (byte left in opcodes.AsSpan(most))
+            {
+                crypt.UnknownOpcodes |= 1UL << (left - Opcode.FirstMandatory);
+            }
+
+            opcodes = opcodes[..most];
+        }
+
+        return opcodes;
     }
 
-    private int WriteProtectedOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan, byte unknown)
+    private int WriteProtectedOptions(TcpInstant now, ref TcpOptionWriter options, in SegmentPlan? plan, scoped ReadOnlySpan<byte> unknown)
     {
         CryptBlock crypt = _crypt!;
         if (_ts.IsOn)
@@ -77,7 +90,7 @@ internal sealed partial class TcpEndpoint
 
         int tagOffset = TcpHeader.MinLength + options.Length + 2;
         options.Option(crypt.Layer.Kinds.Mac, stackalloc byte[16]);
-        if (plan is { } said && (said.SuboptionsLength > 0 || unknown != 0))
+        if (plan is { } said && (said.SuboptionsLength > 0 || unknown.Length > 0))
         {
             Span<byte> area = stackalloc byte[SegmentRekeying.SuboptionsRoom];
             SuboptionWriter writer = new(area);
@@ -96,9 +109,9 @@ internal sealed partial class TcpEndpoint
                 writer.Clock(Opcode.SyncRequest, request);
             }
 
-            if (unknown != 0)
+            if (unknown.Length > 0)
             {
-                writer.Variable(Opcode.Unknown, [unknown]);
+                writer.Variable(Opcode.Unknown, unknown);
             }
 
             options.Option(crypt.Layer.Kinds.Crypt, writer.Written);
@@ -148,6 +161,10 @@ internal sealed partial class TcpEndpoint
         {
             RekeyLimits limits = new() { AfterBytes = (ulong)crypt.Settings.RekeyAfterBytes, After = crypt.Settings.RekeyAfter };
             _rekeying = new SegmentRekeying(new SyncClock(), limits, SendOffset(crypt, HeadSeq), now.SinceStart);
+        }
+        else if (crypt.Settings.LegacyCipherByteLimit is { } limit)
+        {
+            _sendLimit = limit;
         }
     }
 
@@ -211,7 +228,7 @@ internal sealed partial class TcpEndpoint
         if (crypt.IsDraft && options.Has(Suboptions.UnknownMandatory))
         {
             // [TD-4]: the state stays as it was before the segment.
-            crypt.UnknownOpcode = options.UnknownMandatoryOpcode;
+            crypt.UnknownOpcodes |= options.UnknownMandatory;
             SendStrayAck(now);
             return DropReason.CryptUnknownOpcode;
         }
@@ -301,7 +318,7 @@ internal sealed partial class TcpEndpoint
         return true;
     }
 
-    /// <summary>Dialect Reference repeats key stream after 16 MiB (reference spec 13): a configured limit ends the connection.</summary>
+    /// <summary>Dialect Reference repeats key stream after 16 MiB (reference spec 13): a warning then, and the end of the connection where the user has set a limit.</summary>
     private void CheckLegacyLimit(TcpInstant now, CryptBlock crypt)
     {
         if (!IsLegacyCipherWorn && Math.Max(_bytesSent, _bytesReceived) > LegacyCipherSafe)
@@ -310,9 +327,45 @@ internal sealed partial class TcpEndpoint
             _core.Raise(this, CoreEvents.Notice);
         }
 
-        if (crypt.Settings.LegacyCipherByteLimit is { } limit && Math.Max(_bytesSent, _bytesReceived) > limit)
+        if (!IsReadSpent && crypt.Settings.LegacyCipherByteLimit is { } limit && _bytesReceived > limit)
         {
-            GiveUp(now, SocketError.ConnectionAborted);
+            IsReadSpent = true;
+            _core.Raise(this, CoreEvents.ReadSpent | CoreEvents.Readable);
+            SpendCipher(now);
+        }
+    }
+
+    /// <summary>How far the stream may go under one key; then nothing more is taken from the application.</summary>
+    private long _sendLimit = long.MaxValue;
+
+    /// <summary>The limit was reached: nothing more is taken from the application.</summary>
+    public bool IsCipherSpent { get; private set; }
+
+    /// <summary>By the peer: what it still sends is neither taken nor acknowledged.</summary>
+    public bool IsReadSpent { get; private set; }
+
+    private void CheckSendLimit(TcpInstant now)
+    {
+        if (SendQueue.Tail >= _sendLimit)
+        {
+            SpendCipher(now);
+        }
+    }
+
+    /// <summary>The end that <see cref="CryptSettings.LegacyCipherByteLimit"/> asks for: all that was written goes out, and FIN behind it.</summary>
+    private void SpendCipher(TcpInstant now)
+    {
+        if (IsCipherSpent)
+        {
+            return;
+        }
+
+        IsCipherSpent = true;
+        _core.Raise(this, CoreEvents.CipherSpent | CoreEvents.Writable);
+        if (Owner is null)
+        {
+            // Otherwise it is for the owner to say that nobody appends any more, by CLOSE.
+            CloseSend(now);
         }
     }
 

@@ -416,7 +416,7 @@ internal sealed partial class TcpEndpoint
         {
             case TcpState.FinWait1:
                 Enter(TcpState.FinWait2);
-                if (_isDetached)
+                if (_isDetached || IsReadSpent)
                 {
                     _timers.Set(TcpTimer.FinWait2, now + _core.Options.Tcp.FinWait2Timeout);
                 }

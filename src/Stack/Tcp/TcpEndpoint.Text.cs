@@ -35,6 +35,12 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpAfterClose;
         }
 
+        if (IsReadSpent && payload.Length > 0 && end > next)
+        {
+            _ackNow = true;
+            return DropReason.TcpAfterClose;
+        }
+
         bool hasFin = seg.IsFin;
         if (start < next)
         {

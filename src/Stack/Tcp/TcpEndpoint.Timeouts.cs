@@ -34,6 +34,10 @@ internal sealed partial class TcpEndpoint
                     _isCorkExpired = true;
                     _forceSend = true;
                     break;
+                case TcpTimer.FinWait2 when IsReadSpent && !_isDetached:
+                    // The peer has more to say, and nobody listens.
+                    GiveUp(now, SocketError.ConnectionAborted);
+                    break;
                 case TcpTimer.FinWait2:
                     Finish(SocketError.Success);
                     break;

@@ -17,6 +17,7 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
+        CheckSendLimit(now);
         MarkReady();
     }
 
@@ -31,6 +32,7 @@ internal sealed partial class TcpEndpoint
         // SND.UP is the octet behind the urgent data (MUST-62).
         _snd.Up = SequenceOf(SendQueue.Tail);
         _snd.HasUrgent = true;
+        CheckSendLimit(now);
         MarkReady();
     }
 

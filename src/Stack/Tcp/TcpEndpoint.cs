@@ -77,7 +77,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         {
             // Where the stack's memory is used up a connection keeps room for one small block, so that it is slow and not stuck.
             int size = _core.Blocks.IsExhausted ? Math.Min(Options.SendBufferSize, BlockPool.SmallSize) : Options.SendBufferSize;
-            return (int)Math.Max(0, size - SendQueue.Length);
+            return (int)Math.Max(0, Math.Min(size - SendQueue.Length, _sendLimit - SendQueue.Tail));
         }
     }
 

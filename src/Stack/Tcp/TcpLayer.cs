@@ -352,6 +352,13 @@ internal sealed partial class TcpLayer
         Core.Send(slot);
     }
 
+    /// <summary>The MSS option: MTU - 40, whatever options are in use (RFC 6691), or what the application wants.</summary>
+    internal int AdvertisedMss(TcpEndpointOptions options)
+    {
+        int mss = Core.Options.Mtu - SegmentWriter.PayloadOffset(0);
+        return options.MaximumSegmentSize is int limit ? Math.Clamp(limit, 64, mss) : mss;
+    }
+
     /// <summary>The options of a SYN in Linux's order: mss, sackOK, TS, nop, wscale.</summary>
     internal void WriteSynOptions(ref TcpOptionWriter options, int mss, bool sack, bool timestamps, uint tsVal, uint tsEcr, byte? shift)
     {

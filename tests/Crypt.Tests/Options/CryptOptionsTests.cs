@@ -110,8 +110,8 @@ internal sealed class CryptOptionsTests
         CryptOptions parsed = Parse(Convert.FromHexString("4505" + "04ff07" + "4504" + "c008" + "4503" + "05"));
         Assert.That(parsed.Present, Is.EqualTo(Suboptions.Decline | Suboptions.UnknownMandatory | Suboptions.NextK2));
         Assert.That(parsed.UnknownMandatory, Is.EqualTo((1UL << 63) | 1));
-        Assert.That(parsed.UnknownMandatoryOpcode, Is.EqualTo(0xc0));
-        Assert.That(Parse(Convert.FromHexString("4503d7")).UnknownMandatoryOpcode, Is.EqualTo(0xd7));
+        Assert.That(CryptOptions.OpcodesOf(parsed.UnknownMandatory), Is.EqualTo(new byte[] { 0xc0, 0xff }));
+        Assert.That(CryptOptions.OpcodesOf(Parse(Convert.FromHexString("4503d7")).UnknownMandatory), Is.EqualTo(new byte[] { 0xd7 }));
     }
 
     [Test]

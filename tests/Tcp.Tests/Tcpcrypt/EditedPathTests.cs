@@ -18,10 +18,57 @@ public sealed class EditedPathTests
         Assert.That(first.Send(new byte[100], out _), Is.EqualTo(SocketError.Success));
         Assert.That(pair.Link.Run(() => first.State == TcpState.Closed, pair.Link.NowNs + (long)3600e9), Is.True, "it times out");
         Assert.That(first.TakeError(), Is.EqualTo(SocketError.TimedOut));
+        Assert.That(first.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.KeysNotConfirmed));
 
         (SteppedSocket client, SteppedSocket server) = pair.Connect();
         Assert.That(client.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.RememberedPlain));
         pair.Transfer(client, server, 10_000);
+    }
+
+    [Test]
+    [Spec("TD-72"), Spec("TD-137")]
+    public void Status_says_on_both_sides_that_the_keys_were_never_confirmed([Values] bool differ, [Values] bool resumed)
+    {
+        SecretTalk talk = new(17, Attacks.None);
+        if (resumed)
+        {
+            Assert.That(talk.Connect() && talk.Transfer(1000), Is.True);
+            talk.Path.Pass(100);
+        }
+
+        // Either the keys differ, since the octet of N_C that comes first was changed on the way, or nothing under MAC gets through unharmed.
+        talk.Path.Hook = (toA, packet) =>
+        {
+            int header = 20 + ((packet[32] >> 4) * 4);
+            if (differ && !resumed ? !toA && packet.Length > header + 100 && packet.AsSpan(header + 4, 2).SequenceEqual((byte[])[0x29, 0x11]) : HasMac(packet))
+            {
+                packet = [.. packet];
+                packet[differ && !resumed ? header + 30 : 23] ^= 1;
+                Seg.FixChecksums(packet);
+            }
+
+            return packet;
+        };
+        if (!talk.Connect(30))
+        {
+            // The listener's half of a resumption is not handed out before something valid came.
+            Assert.That(resumed, Is.True);
+            talk.Client.Send("x"u8, out _);
+            Assert.That(talk.Path.Run(() => talk.Client.State == TcpState.Closed, 7200), Is.True);
+            Assert.That(talk.Client.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.KeysNotConfirmed));
+            return;
+        }
+
+        Assert.That(talk.IsEncrypted, Is.True, "for all that the two know");
+        talk.Client.Send("x"u8, out _);
+        talk.Server!.Send("y"u8, out _);
+        Assert.That(talk.Path.Run(() => talk.Client.State == TcpState.Closed && talk.Server.State == TcpState.Closed, 7200), Is.True);
+        foreach (SteppedSocket socket in (SteppedSocket[])[talk.Client, talk.Server])
+        {
+            Assert.That(socket.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.KeysNotConfirmed));
+            Assert.That(socket.Tcpcrypt!.IsEncrypted, Is.False);
+            Assert.That(socket.Readable, Is.Zero);
+        }
     }
 
     [Test]
@@ -37,6 +84,7 @@ public sealed class EditedPathTests
         Assert.That(first.Send(new byte[100], out _), Is.EqualTo(SocketError.Success));
         Assert.That(pair.Link.Run(() => first.State == TcpState.Closed, pair.Link.NowNs + (long)3600e9), Is.True, "it times out");
 
+        Assert.That(first.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.Encrypted));
         isBroken = false;
         (SteppedSocket client, _) = pair.Connect();
         Assert.That(client.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.Encrypted));

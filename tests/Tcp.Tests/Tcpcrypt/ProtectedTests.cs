@@ -370,7 +370,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
 
     [Test]
     [Spec("TD-110"), Spec("TD-64")]
-    public void A_peer_with_a_small_MSS_gets_small_segments_or_plain_TCP([Values(48, 64, 128, 132, 133, 200)] int mss)
+    public void A_peer_with_a_small_MSS_gets_small_segments_or_plain_TCP([Values(48, 64, 128, 136, 137, 200)] int mss)
     {
         CryptBench bench = Bench();
         CryptPeer peer = NewPeer(bench);
@@ -378,7 +378,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
         Heard synAck = peer.Ask(Seg.Syn([.. Opt.Mss(mss), 4, 2, .. Say.Option()]));
         if (synAck.Crypt is [Opcode.Decline])
         {
-            Assert.That(mss, Is.LessThan(133), "INIT1 of 121 octets and timestamps fit from there on");
+            Assert.That(mss, Is.LessThan(137), "INIT1 of 121 octets, its CRYPT option and timestamps fit from there on");
             return;
         }
 
@@ -466,5 +466,51 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
     {
         CryptBench bench = Bench(crypt, configure);
         return (bench, Accept(bench));
+    }
+
+    [Test]
+    [Spec("TD-4"), Spec("TD-47")]
+    public void All_opcodes_that_were_not_understood_are_named_once()
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer().OpenAsC();
+        byte[] all = [0xc0, 0xc5, 0xd0, 0xd9, 0xe3, 0xf0, 0xff];
+        Seg seg = Seg.Ack() with { Options = [.. all[1..].Reverse().SelectMany(static opcode => Say.Option(opcode))] };
+        Heard answer = peer.AskProtected(seg, [all[0]]);
+        Assert.That(answer.Find(Opcode.Unknown)?[1..], Is.EqualTo(all));
+
+        Assert.That(peer.AskProtected(Seg.Text("next")).Find(Opcode.Unknown), Is.Null, "and not again");
+    }
+
+    [Test]
+    [Spec("TD-47")]
+    public void What_does_not_fit_beside_REKEY_is_named_in_the_next_segment()
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer().OpenAsC();
+        peer.LatestGeneration = 1;
+        bench.Advance(70);
+        Assert.That(peer.Socket.Rekey(), Is.True);
+        Assert.That(peer.Take().Single().Find(Opcode.Rekey), Is.EqualTo(new byte[] { 1 }));
+        byte[] all = [0xc0, 0xc5, 0xd0, 0xd9, 0xe3, 0xf0, 0xff];
+        Seg seg = Seg.Ack() with { Options = [.. all[1..].SelectMany(static opcode => Say.Option(opcode))] };
+        Heard first = peer.AskProtected(seg, [all[0]]);
+        Assert.That(first.Find(Opcode.Rekey), Is.EqualTo(new byte[] { 1 }));
+        Assert.That(first.Find(Opcode.Unknown)?[1..], Is.EqualTo(all[..6]));
+        Heard second = peer.AskProtected(Seg.Text("next"));
+        Assert.That(second.Find(Opcode.Unknown)?[1..], Is.EqualTo(all[6..]));
+    }
+
+    [Test]
+    [Spec("TD-43"), Spec("TD-47")]
+    public void A_SYN_with_several_mandatory_opcodes_is_told_of_all()
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer();
+        byte[]? answer = peer.Open([Opcode.Hello, 0xc5], [.. Say.Option(0xff), .. Say.Option(0xc0)]).Crypt;
+        Assert.That(answer, Is.EqualTo(new byte[] { Opcode.Decline, Opcode.Unknown, 5, 0xc0, 0xc5, 0xff }));
+        peer.Send(Seg.Ack());
+        peer.Socket = bench.Accept();
+        peer.ExchangePlain();
     }
 }

@@ -73,7 +73,9 @@ public sealed class TcpcryptOptions
     public TimeSpan RekeyAfter { get; set; } = TimeSpan.FromHours(1);
 
     /// <summary>
-    /// Octets in one direction after which a connection in dialect Reference is reset; null = never. Its only cipher repeats key stream after 16 MiB, which is logged as a warning once.
+    /// Octets in one direction after which a connection in dialect Reference is closed; null = never. Its only cipher repeats key stream after 16 MiB, which is logged as a warning once.
+    /// What was written up to the limit is sent, and FIN behind it; the write that goes beyond it fails with <see cref="TcpcryptException"/>. Where it is the peer who goes beyond it, what it has sent up to there can be read, then reads fail
+    /// likewise, and a peer that does not close either is reset.
     /// </summary>
     public long? LegacyCipherByteLimit { get; set; }
 

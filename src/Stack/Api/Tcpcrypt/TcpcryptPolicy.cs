@@ -99,4 +99,13 @@ public enum TcpcryptOutcome
 
     /// <summary>The handshake was not over ten seconds after TCP's own. As for <see cref="HandshakeFailed"/>.</summary>
     HandshakeTimedOut,
+
+    /// <summary>In exceptions only: the connection was encrypted, and has reached <see cref="TcpcryptOptions.LegacyCipherByteLimit"/>.</summary>
+    CipherSpent,
+
+    /// <summary>
+    /// The connection has ended by a time-out or reset, everything sent was encrypted, and nothing ever came that the keys could verify: the two sides' keys differ because the handshake was altered, or something on the path alters
+    /// segments. tcpcrypt has no other confirmation of keys, so until then the connection is <see cref="Encrypted"/>. After a time-out the destination is <see cref="RememberedPlain"/>.
+    /// </summary>
+    KeysNotConfirmed,
 }

@@ -5,7 +5,7 @@ public sealed record TcpcryptStatus
 {
     internal static readonly TcpcryptStatus Disabled = new() { Outcome = TcpcryptOutcome.DisabledHere };
 
-    /// <summary>True when everything on this connection is encrypted and protected against change; it stays so to the end. Who the peer is, is another question: see <see cref="SessionId"/>.</summary>
+    /// <summary>True when everything on this connection is encrypted and protected against change; it stays so to the end, unless nothing is ever heard that proves the same keys on the other side (<see cref="TcpcryptOutcome.KeysNotConfirmed"/>). Who the peer is, is another question: see <see cref="SessionId"/>.</summary>
     public bool IsEncrypted => Outcome == TcpcryptOutcome.Encrypted;
 
     /// <summary>How the handshake ended.</summary>

@@ -58,7 +58,7 @@ internal sealed partial class CryptBlock
         }
         else if (options.Has(Suboptions.UnknownMandatory))
         {
-            block.Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            block.Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
         }
         else if (options.Has(Suboptions.Decline))
         {
@@ -174,7 +174,7 @@ internal sealed partial class CryptBlock
         }
         else if (options.Has(Suboptions.UnknownMandatory))
         {
-            Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
         }
         else if (options.Has(Suboptions.Decline))
         {
@@ -208,7 +208,7 @@ internal sealed partial class CryptBlock
         }
         else if (options.Has(Suboptions.UnknownMandatory))
         {
-            Decline(TcpcryptOutcome.NoCommonAlgorithm, options.UnknownMandatoryOpcode);
+            Decline(TcpcryptOutcome.NoCommonAlgorithm, CryptOptions.OpcodesOf(options.UnknownMandatory));
         }
         else if (options.Has(Suboptions.Decline))
         {
@@ -342,10 +342,11 @@ internal sealed partial class CryptBlock
         }
     }
 
-    public void Decline(TcpcryptOutcome outcome, byte unknown = 0)
+    /// <summary>To DISABLED with DECLINE, and UNKNOWN where there are opcodes that were not understood, or understood in vain ([TD-46..48]).</summary>
+    public void Decline(TcpcryptOutcome outcome, params ReadOnlySpan<byte> unknown)
     {
         Disable(outcome);
-        Farewell = unknown == 0 ? [Opcode.Decline] : [Opcode.Decline, Opcode.Unknown, 3, unknown];
+        Farewell = unknown.IsEmpty ? [Opcode.Decline] : [Opcode.Decline, Opcode.Unknown, (byte)(2 + unknown.Length), .. unknown];
     }
 
     /// <summary>What we offer as S, less what does not fit into one segment ([TD-64]).</summary>
@@ -355,7 +356,8 @@ internal sealed partial class CryptBlock
         int count = 0;
         foreach (TcpcryptKeyExchange keyExchange in Settings.KeyExchanges)
         {
-            if (Fits(keyExchange, peerMss, localMss))
+            // C may take any size of RSA key; in dialect Reference it is the largest.
+            if (Fits(keyExchange, RsaKeyMax, peerMss, localMss))
             {
                 fitting[count++] = keyExchange;
             }
@@ -373,21 +375,24 @@ internal sealed partial class CryptBlock
 
     private bool TryChoose(ReadOnlySpan<byte> list, int peerMss, int localMss)
     {
+        // The marker stands last, and the dialect says how large an RSA key has to be.
+        PkConfList.Choose(list, Settings.KeyExchanges, Settings.UnknownPeerDialect, out _, out TcpcryptDialect dialect);
+        int rsaBits = dialect == TcpcryptDialect.Reference ? RsaKeyMax : Settings.RsaKeySize;
         Span<TcpcryptKeyExchange> supported = stackalloc TcpcryptKeyExchange[Settings.KeyExchanges.Length];
         int count = 0;
         foreach (TcpcryptKeyExchange keyExchange in Settings.KeyExchanges)
         {
             // RSA costs C a key and 6 ms: only where the application wants it, or where there is no other way.
-            if (Fits(keyExchange, peerMss, localMss) && (keyExchange != TcpcryptKeyExchange.OaepRsa || Settings.PrepareRsaKey))
+            if (Fits(keyExchange, rsaBits, peerMss, localMss) && (keyExchange != TcpcryptKeyExchange.OaepRsa || Settings.PrepareRsaKey))
             {
                 supported[count++] = keyExchange;
             }
         }
 
-        HandshakeError error = PkConfList.Choose(list, supported[..count], Settings.UnknownPeerDialect, out TcpcryptKeyExchange chosen, out TcpcryptDialect dialect);
-        if (error != HandshakeError.None && Settings.KeyExchanges.Contains(TcpcryptKeyExchange.OaepRsa) && Fits(TcpcryptKeyExchange.OaepRsa, peerMss, localMss))
+        HandshakeError error = PkConfList.Choose(list, supported[..count], dialect, out TcpcryptKeyExchange chosen, out _);
+        if (error != HandshakeError.None && Settings.KeyExchanges.Contains(TcpcryptKeyExchange.OaepRsa) && Fits(TcpcryptKeyExchange.OaepRsa, rsaBits, peerMss, localMss))
         {
-            error = PkConfList.Choose(list, [TcpcryptKeyExchange.OaepRsa], Settings.UnknownPeerDialect, out chosen, out dialect);
+            error = PkConfList.Choose(list, [TcpcryptKeyExchange.OaepRsa], dialect, out chosen, out _);
         }
 
         KeyExchange = chosen;
@@ -397,10 +402,20 @@ internal sealed partial class CryptBlock
         return error == HandshakeError.None && (dialect == TcpcryptDialect.Draft || Settings.OfferedCiphers.Contains(TcpcryptCipher.Aes128HmacSha256));
     }
 
-    private bool Fits(TcpcryptKeyExchange keyExchange, int peerMss, int localMss)
+    private const int RsaKeyMax = 4096;
+
+    /// <summary>
+    /// Both messages can be one segment each of what either side takes, with their options: timestamps, CRYPT, and in INIT1 the cookie ([TD-64], RFC 6691). What the path takes is not asked: where it is less, the messages leave
+    /// without the don't-fragment bit.
+    /// </summary>
+    private bool Fits(TcpcryptKeyExchange keyExchange, int rsaBits, int peerMss, int localMss)
     {
-        int publicKey = keyExchange == TcpcryptKeyExchange.OaepRsa ? Settings.RsaKeySize / 8 : InitMessage.PublicKeyLength(keyExchange);
-        int init1 = InitMessage.Length1(publicKey, Settings.OfferedCiphers.Length);
-        return Math.Max(init1, InitMessage.Length2(keyExchange, publicKey)) <= Math.Min(peerMss, localMss) - SynAgreement.TimestampsLength;
+        int publicKey = keyExchange == TcpcryptKeyExchange.OaepRsa ? rsaBits / 8 : InitMessage.PublicKeyLength(keyExchange);
+        int init1 = InitMessage.Length1(publicKey, Settings.OfferedCiphers.Length) + (AckCookie is { } cookie ? InitOptionLength(cookie.Length) : InitOptionLength());
+        int init2 = InitMessage.Length2(keyExchange, publicKey) + InitOptionLength();
+        return Math.Max(init1, init2) <= Math.Min(peerMss, localMss) - SynAgreement.TimestampsLength;
     }
+
+    /// <summary>The padded CRYPT option of an INIT message: the opcode, and behind its own two octets a cookie.</summary>
+    private static int InitOptionLength(int? cookieLength = null) => (3 + (cookieLength is { } length ? 2 + length : 0) + 3) & ~3;
 }

@@ -63,8 +63,8 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
     /// <summary>The next segment says what is to be said on the way to plain TCP.</summary>
     public bool IsFarewellDue => State == CryptState.Disabled && Farewell is not null && !_isFarewellSaid;
 
-    /// <summary>The opcode to be named by UNKNOWN in the next bare ACK of ENCRYPTING ([TD-4]); 0 for none.</summary>
-    public byte UnknownOpcode { get; set; }
+    /// <summary>The opcodes that UNKNOWN has to name in the next bare ACK of ENCRYPTING ([TD-4], [TD-47]), as in <see cref="CryptOptions.UnknownMandatory"/>.</summary>
+    public ulong UnknownOpcodes { get; set; }
 
     /// <summary>A segment that carries PKCONF (S as opener) is due.</summary>
     public bool IsPkConfPending { get; set; }
