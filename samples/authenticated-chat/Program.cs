@@ -17,40 +17,37 @@ return await Sample.RunAsync(args, Usage, async (stack, rest, stop) =>
     if (rest.Count > 1)
     {
         await using TcpConnection connection = await stack.ConnectAsync(rest[1], 4040, new TcpConnectOptions { Policy = TcpcryptPolicy.Required }, stop);
-        await TryChatAsync(connection, key, stop);
+        await ChatAsync(connection, key, stop);
         return;
     }
 
     TcpListenOptions options = new() { Policy = TcpcryptPolicy.Required };
     await using TcpConnectionListener listener = await stack.ListenAsync(new IPEndPoint(IPAddress.Any, 4040), options, stop);
     Console.WriteLine($"waiting on {listener.LocalEndPoint}");
-    bool isDone = false;
-    while (!isDone)
+    while (true)
     {
         await using TcpConnection connection = await listener.AcceptAsync(stop);
-        isDone = await TryChatAsync(connection, key, stop);
+        try
+        {
+            await ChatAsync(connection, key, stop);
+            return;
+        }
+        catch (AuthenticationException e)
+        {
+            Console.WriteLine($"{connection.RemoteEndPoint}: {e.Message}");
+        }
     }
 });
 
-static async Task<bool> TryChatAsync(TcpConnection connection, byte[] key, CancellationToken stop)
+static async Task ChatAsync(TcpConnection connection, byte[] key, CancellationToken stop)
 {
-    try
-    {
-        // First of all: nothing is shown and nothing is said to somebody without the key.
-        await Authentication.AuthenticateAsync(connection, key, "authenticated-chat/1"u8.ToArray(), stop);
-    }
-    catch (AuthenticationException e)
-    {
-        Console.WriteLine($"{connection.RemoteEndPoint}: {e.Message}");
-        return false;
-    }
-
+    // First of all: nothing is shown and nothing is said to somebody without the key.
+    await Authentication.AuthenticateAsync(connection, key, "authenticated-chat/1"u8.ToArray(), stop);
     Console.WriteLine($"{connection.RemoteEndPoint} has the key, in session {Convert.ToHexStringLower(connection.Tcpcrypt.SessionId.Span)}");
     Task said = SayAsync(connection, stop);
     await connection.Input.CopyToAsync(Console.OpenStandardOutput(), stop);
     Console.WriteLine($"{connection.RemoteEndPoint} has nothing more to say");
     await said;
-    return true;
 }
 
 static async Task SayAsync(TcpConnection connection, CancellationToken stop)

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using System.Security.Authentication;
 using Tcpcrypt.Tun;
 
 namespace Tcpcrypt.Samples;
@@ -37,6 +38,11 @@ internal static class Sample
             };
             IPPrefixAddress address = IPPrefixAddress.Parse(Take(rest, "--stack") ?? "10.9.0.2/24");
             configure?.Invoke(tun, rest);
+            if (rest.Find(argument => argument.StartsWith("--", StringComparison.Ordinal) && !usage.Contains(argument, StringComparison.Ordinal)) is { } unknown)
+            {
+                throw new ArgumentException($"There is no option {unknown}; see --help.");
+            }
+
             await using TunDevice device = TunDevice.Open(tun);
             await using IpStack stack = await IpStack.StartAsync(device, new IpStackOptions { Addresses = [address] }, stop.Token);
             await run(stack, rest, stop.Token);
@@ -47,7 +53,7 @@ internal static class Sample
             return 0;
         }
         catch (Exception e) when (e is IOException or SocketException or HttpRequestException or FormatException or ArgumentException
-            or PlatformNotSupportedException)
+            or PlatformNotSupportedException or AuthenticationException)
         {
             Console.Error.WriteLine(e.Message); // the device's messages say what to do about it
             return 1;

@@ -109,9 +109,15 @@ public sealed class ConnectTests
             // That an address tried later refuses says less.
             TcpcryptException? error = await Assert.ThrowsAsync<TcpcryptException>(() => pair.Client.ConnectAsync("server.test", 80, required).AsTask());
             Assert.That((error!.Outcome, error.Message.Contains("10.0.0.3", StringComparison.Ordinal)), Is.EqualTo((outcome, true)));
+            await AssertNothingLeftAsync(pair.Client);
         }
+    }
 
-        await AssertNothingLeftAsync(pair.Client);
+    [Test]
+    public async Task Name_that_the_kernel_cannot_resolve_is_named()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        Assert.That(async () => await pair.Client.ConnectAsync("no such name", 80), Throws.InstanceOf<SocketException>().With.Message.Contain("no such name"));
     }
 
     [Test]

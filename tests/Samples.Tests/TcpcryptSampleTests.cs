@@ -50,14 +50,14 @@ public sealed partial class TcpcryptSampleTests
             sample authenticated-chat "$work/short"; echo "short: code $?"
             (until_said "$work/right.log" 'has the key'; echo "an answer") | sample authenticated-chat "$work/key" >"$work/chat.log" 2>&1 &
             until_said "$work/chat.log" 'waiting on'
-            echo "from a stranger" | sample authenticated-chat {Other} "$work/wrong" 10.9.0.2 || fail stranger
+            echo "from a stranger" | sample authenticated-chat {Other} "$work/wrong" 10.9.0.2; echo "wrong key: code $?"
             (echo "a question"; until_said "$work/right.log" 'an answer') | sample authenticated-chat {Other} "$work/key" 10.9.0.2 >"$work/right.log" 2>&1 || fail client
             wait
             sed 's/^/here: /' "$work/chat.log"; sed 's/^/there: /' "$work/right.log"
             """);
         using (Assert.EnterMultipleScope())
         {
-            Assert.That(output, Does.Contain("too short for a key").And.Contain("short: code 1").And.Not.Contain("   at "));
+            Assert.That(output, Does.Contain("too short for a key").And.Contain("short: code 1").And.Contain("wrong key: code 1").And.Not.Contain("   at "));
             Assert.That(output, Does.Contain("here: a question").And.Contain("there: an answer").And.Not.Contain("stranger"));
             Assert.That(InSession().Matches(output).Select(static match => match.Groups[1].Value).Distinct().Count(), Is.EqualTo(1), output);
             Assert.That(Proved().Count(output), Is.EqualTo(2), "the stranger and the other side, each of the other");

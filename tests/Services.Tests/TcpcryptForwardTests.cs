@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Time.Testing;
 using static Tcpcrypt.Tests.StackPair;
 
@@ -88,6 +89,19 @@ public class TcpcryptForwardTests
         Assert.That(ErrorOf(error), Is.EqualTo(SocketError.ConnectionReset));
         Assert.That(pair.Second.GetStatistics(), Has.Property("CryptFailures").EqualTo(1).And.Property("CryptHandshakes").EqualTo(0).And.Property("CryptPlain").EqualTo(0));
         Assert.That(pair.First.GetStatistics(), Has.Property("CryptFailures").EqualTo(0), "who gives up has not failed");
+    }
+
+    [Test]
+    public async Task Log_says_what_a_listener_did_not_hand_out()
+    {
+        RecordingLoggerFactory log = new();
+        await using StackPair pair = await StackPair.StartAsync(options => options.LoggerFactory = log);
+        await using TcpConnectionListener listener = await pair.Second.ListenAsync(new IPEndPoint(SecondAddress, 80), new TcpListenOptions { Policy = TcpcryptPolicy.Required });
+        Assert.That(async () => await pair.First.ConnectAsync(listener.LocalEndPoint, new TcpConnectOptions { Policy = TcpcryptPolicy.Disabled }), Throws.InstanceOf<SocketException>());
+        await EventuallyAsync(() => log.Entries.Any(static entry => entry.Id == 4005), "it is logged");
+        (LogLevel level, _, string text) = log.Entries.Single(static entry => entry.Id == 4005);
+        Assert.That(level, Is.EqualTo(LogLevel.Debug));
+        Assert.That(text, Does.Contain("10.0.0.2:80 and 10.0.0.1:").And.Contain("PeerDidNotOffer"));
     }
 
     [Test]

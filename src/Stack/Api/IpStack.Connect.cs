@@ -64,7 +64,7 @@ public sealed partial class IpStack
     {
         IPAddress[] addresses = Options.Resolver is { } resolver
             ? await resolver(host, ct).ConfigureAwait(false)
-            : await Dns.GetHostAddressesAsync(host, AddressFamily.InterNetwork, ct).ConfigureAwait(false);
+            : await ResolveAsync(host, ct).ConfigureAwait(false);
 
         SocketException? last = null;
         TcpcryptException? unencrypted = null;
@@ -92,6 +92,19 @@ public sealed partial class IpStack
 
         // Of a host that answers on one address and cannot encrypt, and is dead on another, the first is what its user can do something about.
         throw (Exception?)unencrypted ?? last ?? new SocketException((int)SocketError.HostNotFound, $"The name {host} has no IPv4 address.");
+    }
+
+    private static async Task<IPAddress[]> ResolveAsync(string host, CancellationToken ct)
+    {
+        try
+        {
+            return await Dns.GetHostAddressesAsync(host, AddressFamily.InterNetwork, ct).ConfigureAwait(false);
+        }
+        catch (SocketException exception)
+        {
+            // The framework's message does not say which name.
+            throw new SocketException(exception.ErrorCode, $"The name {host} cannot be resolved: {exception.Message}");
+        }
     }
 
     private async ValueTask<TcpConnection> ConnectOneAsync(Endpoint4 remote, TcpConnectOptions options, CancellationToken ct)

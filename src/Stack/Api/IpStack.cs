@@ -101,6 +101,7 @@ public sealed partial class IpStack : IAsyncDisposable
 
         IpStack stack = new(device, options.Copy());
         stack.StartKeyLog();
+        stack.StartFailureLog();
         stack.Host.Start();
         StackLog.Started(stack.Logger, device.Name, device.Mtu, device.Offloads, string.Join(", ", stack.Options.Addresses));
         StackLog.TcpcryptIsOn(stack.Logger, stack.Options.Tcpcrypt.Policy, CryptoProvider.Default.Name);
@@ -115,6 +116,34 @@ public sealed partial class IpStack : IAsyncDisposable
             Host.Core.Crypt!.OnEncrypted = _keyLog.Add;
             StackLog.KeyLogIsOn(Logger, path);
         }
+    }
+
+    /// <summary>Nobody else hears of what a listener never hands out. The core only queues: a line is written by the thread pool, and lines are left out while too many wait.</summary>
+    private void StartFailureLog()
+    {
+        const int WaitingMax = 1000;
+        if (!Logger.IsEnabled(LogLevel.Debug))
+        {
+            return;
+        }
+
+        int waiting = 0;
+        Host.Core.Crypt!.OnFailed = (tuple, outcome) =>
+        {
+            if (Interlocked.Increment(ref waiting) > WaitingMax)
+            {
+                Interlocked.Decrement(ref waiting);
+                return;
+            }
+
+            ThreadPool.UnsafeQueueUserWorkItem(
+                _ =>
+                {
+                    Interlocked.Decrement(ref waiting);
+                    StackLog.EncryptionFailed(Logger, tuple.Local.ToIPEndPoint(), tuple.Remote.ToIPEndPoint(), outcome);
+                },
+                null);
+        };
     }
 
     /// <summary>Listens for TCP connections.</summary>

@@ -165,7 +165,7 @@ internal sealed class SynCache(TcpLayer tcp)
     {
         if (crypt.IsRefused)
         {
-            _core.Counters.CountCryptFailed(crypt.Outcome);
+            crypt.Layer.CountFailed(half.Tuple, crypt.Outcome);
             tcp.SendResetFor(half.Tuple, seg);
             return DropReason.CryptRefused;
         }
@@ -228,7 +228,7 @@ internal sealed class SynCache(TcpLayer tcp)
             }
         }
 
-        if (!Acceptability.IsAcceptable(seg.Seq, seg.Len, rcvNxt, half.Window))
+        if (!Acceptability.IsAcceptable(seg.Seq, seg.Len, rcvNxt, half.Window) && !IsPkConfProbe(half, seg))
         {
             if (!seg.IsRst && half.Crypt is not { IsSetup: true })
             {
@@ -295,6 +295,10 @@ internal sealed class SynCache(TcpLayer tcp)
 
         return endpoint.OnSegment(now, seg);
     }
+
+    /// <summary>A kernel's window probe, one number too low, that carries the PKCONF which was lost before (reference spec 12).</summary>
+    private static bool IsPkConfProbe(HalfOpen half, scoped in Segment seg) =>
+        half.Crypt is { State: CryptState.HelloSent } crypt && seg.Seq == half.Irs && CryptOptions.Parse(seg.Options, crypt.Layer.Kinds, isOpeningSyn: false).Has(Suboptions.AnyPkConf);
 
     private readonly HashSet<FourTuple> _lookUps = [];
 
@@ -517,7 +521,8 @@ internal sealed class SynCache(TcpLayer tcp)
 
     private void SendAck(TcpInstant now, HalfOpen half)
     {
-        if (half.AckBucket.TryTake(now) && tcp.ChallengeAcks.TryTake(now))
+        // Setup has no ACK without CRYPT ([TD-15]): the daemon would take it for the end of tcpcrypt.
+        if (half.Crypt is not { IsSetup: true } && half.AckBucket.TryTake(now) && tcp.ChallengeAcks.TryTake(now))
         {
             (uint, uint)? timestamps = half.Agreed.Timestamps ? (unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple)), half.TsRecent) : null;
             tcp.SendControl(half.Tuple, half.Iss + 1, half.Irs + 1, TcpFlags.Ack, (ushort)Math.Min(half.Window >> half.Shift, 0xFFFF), timestamps, half.Options.TimeToLive, half.Options.TypeOfService);

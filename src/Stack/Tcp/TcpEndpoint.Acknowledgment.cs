@@ -125,6 +125,12 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
+        if (IsInit2Alone)
+        {
+            RepeatInit2(now);
+            return;
+        }
+
         if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is { } slot)
         {
             BuildBare(now, seq, TcpFlags.Ack, slot, wantSync);

@@ -92,7 +92,7 @@ internal sealed partial class TcpEndpoint
                 {
                     // TCP's own handshake was over: what broke is tcpcrypt's.
                     IsCryptFailure = true;
-                    _core.Counters.CountCryptFailed(crypt.Outcome);
+                    crypt.Layer.CountFailed(Tuple, crypt.Outcome);
                     if (crypt.IsOpener)
                     {
                         crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
@@ -131,13 +131,16 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
-        if (crypt.IsSetup && _synTransmissions > 2 && !crypt.Settings.IsRequired)
+        bool isUnanswered = crypt.IsSetup && _synTransmissions > 2 && !crypt.Settings.IsRequired;
+        if (isUnanswered && crypt.Offered is null)
         {
             // [TD-52]: something on the path may drop SYNs with options that it does not know.
             crypt.Disable(TcpcryptOutcome.SynUnanswered);
         }
 
-        if (crypt.IsSetup)
+        // With NEXTK1 the peer may be encrypting for long, and then it cannot go plain any more: its answer decides.
+        crypt.IsSynPlain = isUnanswered;
+        if (crypt.IsSetup && !isUnanswered)
         {
             Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
             SuboptionWriter writer = new(area);
@@ -229,7 +232,7 @@ internal sealed partial class TcpEndpoint
                 break;
             case CryptState.SMode:
                 // [TD-53]: PKCONF is repeated by our own timer.
-                ArmRetransmit(now);
+                ArmPkConf(now);
                 break;
             default:
                 break;
@@ -265,8 +268,28 @@ internal sealed partial class TcpEndpoint
 
         crypt.IsPkConfPending = true;
         _rtt.OnTimeout();
-        ArmRetransmit(now);
+        ArmPkConf(now);
         return true;
+    }
+
+    /// <summary>A SYN,ACK that comes again so soon was doubled by the path.</summary>
+    private static readonly TimeSpan s_doubledWithin = TimeSpan.FromMilliseconds(500);
+
+    private TcpInstant _pkConfAt;
+
+    /// <summary>
+    /// Not early: the daemon sends INIT1 every 100 ms, and goes plain when it hears PKCONF in between (reference spec 3.5). Where PKCONF was lost, its kernel says so by a SYN,ACK after one second, which
+    /// comes before this.
+    /// </summary>
+    private void ArmPkConf(TcpInstant now)
+    {
+        _pkConfAt = now;
+        ArmRetransmit(now);
+        TimeSpan least = 1.5 * _core.Options.Tcp.InitialRto;
+        if (Options.UserTimeout <= TimeSpan.Zero && _rtt.Rto < least)
+        {
+            _timers.Set(TcpTimer.Retransmit, now + least);
+        }
     }
 
     /// <summary>To DISABLED in a segment that TCP now sees as any other.</summary>
@@ -341,7 +364,7 @@ internal sealed partial class TcpEndpoint
 
     private void FailCrypt(TcpcryptOutcome outcome)
     {
-        _core.Counters.CountCryptFailed(outcome);
+        _core.Crypt!.CountFailed(Tuple, outcome);
         IsCryptFailure = true;
         Finish(SocketError.ConnectionAborted);
     }

@@ -31,8 +31,14 @@ internal sealed partial class TcpEndpoint
             return DropReason.CryptInitRepeated;
         }
 
-        bool isInit = options.Has(crypt.State == CryptState.CMode ? Suboptions.Init2 : Suboptions.Init1);
-        if (!seg.IsSyn && !isInit && !Acceptability.IsAcceptable(seg.Seq, seg.Len, _rcv.Nxt, _rcv.Wnd))
+        // Reference spec 12: a kernel's window probe carries what is waited for, one number too low.
+        bool isAwaited = crypt.State switch
+        {
+            CryptState.CMode => options.Has(Suboptions.Init2),
+            CryptState.HelloSent => options.Has(Suboptions.AnyPkConf) && seg.Seq == _rcv.Irs,
+            _ => options.Has(Suboptions.Init1),
+        };
+        if (!seg.IsSyn && !isAwaited && !Acceptability.IsAcceptable(seg.Seq, seg.Len, _rcv.Nxt, _rcv.Wnd))
         {
             return DropReason.TcpOutsideWindow;
         }
@@ -50,6 +56,17 @@ internal sealed partial class TcpEndpoint
             return CheckReset(now, seg);
         }
 
+        if (IsShiftedInit2(seg, options, crypt))
+        {
+            if (++_shiftedInit2s < InitLostAfter)
+            {
+                return DropReason.CryptInitRepeated;
+            }
+
+            AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeLost);
+            return DropReason.CryptRefused;
+        }
+
         if (!seg.IsAck || seg.Ack < _snd.Una || seg.Ack > _snd.Nxt || (State == TcpState.SynReceived && seg.Ack == _snd.Una))
         {
             return DropReason.TcpAckUnacceptable;
@@ -62,6 +79,19 @@ internal sealed partial class TcpEndpoint
             _ => OnSegmentHelloSent(now, seg, options, crypt),
         };
     }
+
+    /// <summary>Repetitions of INIT2 by the daemon after which INIT2 itself is taken to be lost.</summary>
+    private const int InitLostAfter = 2;
+
+    private int _shiftedInit2s;
+
+    /// <summary>
+    /// The daemon's repetition of an INIT2 that never came: both numbers too high by the lengths of the messages, and encrypted (reference spec 6.4). There is no way to the keys any more, and after ten of them
+    /// the daemon forgets the connection: its application would be handed an INIT1 that is sent again.
+    /// </summary>
+    private bool IsShiftedInit2(scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt) =>
+        crypt is { State: CryptState.CMode, Dialect: TcpcryptDialect.Reference, IsWorking: false } && _isInitSent && options.Has(Suboptions.Init2) && seg.IsAck && seg.Payload.Length > 0
+        && seg.Seq == _rcv.Irs + 1 + seg.Payload.Length && seg.Ack == _snd.Iss + 1 + (2 * crypt.SentPrefix);
 
     /// <summary>A listener that plays C waits for PKCONF ([TD-23]).</summary>
     private SegmentVerdict OnSegmentHelloSent(TcpInstant now, scoped in Segment seg, scoped in CryptOptions options, CryptBlock crypt)
@@ -171,7 +201,12 @@ internal sealed partial class TcpEndpoint
         ServerWork work = new(this, handshake, crypt.ApplicationBits, _snd.Iss.Value, _rcv.Irs.Value, length);
         if (!crypt.Layer.Workers.TryQueue(work))
         {
-            // INIT1 comes again.
+            // INIT1 comes again. The daemon repeats it only when it is given the SYN,ACK again (reference spec 3.1).
+            if (State == TcpState.SynReceived)
+            {
+                ArmRetransmit(now);
+            }
+
             return DropReason.CryptQueueFull;
         }
 
@@ -474,7 +509,13 @@ internal sealed partial class TcpEndpoint
                 _repeatsHead = true;
                 break;
             case CryptState.SMode when crypt.IsOpener && State != TcpState.SynReceived:
+                if (now - _pkConfAt < s_doubledWithin)
+                {
+                    return;
+                }
+
                 crypt.IsPkConfPending = true;
+                ArmPkConf(now);
                 break;
             case CryptState.SMode or CryptState.HelloSent when State == TcpState.SynReceived:
                 _synPending = true;

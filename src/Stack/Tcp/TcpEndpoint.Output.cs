@@ -125,7 +125,7 @@ internal sealed partial class TcpEndpoint
             return decision;
         }
 
-        if (IsCryptSetup)
+        if (IsCryptSetup || IsInit2Alone)
         {
             // [TD-15], [TD-63]: INIT1 is acknowledged by INIT2 only, and there is no ACK without CRYPT.
             _ackNow = _dupAckPending = false;

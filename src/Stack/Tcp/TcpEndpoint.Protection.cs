@@ -33,6 +33,9 @@ internal sealed partial class TcpEndpoint
     /// <summary>Segments of ours carry a MAC.</summary>
     private bool IsProtected => _crypt is { IsEncrypting: true };
 
+    /// <summary>Dialect Reference: C has not shown yet that it has the keys. Until then it must hear nothing but INIT2: anything else makes the daemon go plain (reference spec 3.1).</summary>
+    private bool IsInit2Alone => _crypt is { IsEncrypting: true, IsDraft: false, Role: TcpcryptRole.S, WasAuthenticated: false } && _unackedInit > 0;
+
     /// <summary>Offset of one of our sequence numbers from the ISN, in 64 bits ([TD-75]): the stream's own offset is one already.</summary>
     private ulong SendOffset(CryptBlock crypt, Seq<Local> seq) => unchecked(crypt.Settings.StartOffset + 1 + (ulong)crypt.SentPrefix + (ulong)OffsetOf(seq));
 
@@ -398,19 +401,30 @@ internal sealed partial class TcpEndpoint
                 SendStrayAck(now);
             }
         }
-        else if (options.Has(Suboptions.Init2) && crypt.Role == TcpcryptRole.C && seg.Seq == _rcv.Irs + 1)
+        else if (options.Has(Suboptions.Init2) && crypt.Role == TcpcryptRole.C && IsInit2Number(seg.Seq, crypt))
         {
-            // Without this ACK S would wait for ever.
+            // Without this ACK S would wait for ever; the daemon gives the connection up after ten repetitions (reference spec 6.4).
             SendStrayAck(now);
         }
-        else if (options.Has(Suboptions.Init1) && crypt.Role == TcpcryptRole.S && _unackedInit > 0 && _isInitSent && _strayBucket.TryTake(now))
+        else if (options.Has(Suboptions.Init1) && crypt.Role == TcpcryptRole.S && _unackedInit > 0)
         {
-            _repeatsHead = true;
-            MarkReady();
+            RepeatInit2(now);
         }
 
         return DropReason.CryptNoMac;
     }
+
+    private void RepeatInit2(TcpInstant now)
+    {
+        if (_isInitSent && _strayBucket.TryTake(now))
+        {
+            _repeatsHead = true;
+            MarkReady();
+        }
+    }
+
+    /// <summary>Where INIT2 starts, and where the daemon's repetition of it says that it starts: it has been shifted by its own length (reference spec 6.4).</summary>
+    private bool IsInit2Number(Seq<Remote> seq, CryptBlock crypt) => seq == _rcv.Irs + 1 || (!crypt.IsDraft && seq == _rcv.Irs + 1 + crypt.ReceivedPrefix);
 
     private void SendStrayAck(TcpInstant now)
     {

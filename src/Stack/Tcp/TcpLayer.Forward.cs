@@ -68,7 +68,7 @@ internal sealed class TcpForward : CoreObject
         {
             Refusal = half.Crypt.Outcome;
             _tcp.Core.Counters.CountDrop(DropReason.CryptRefused);
-            _tcp.Core.Counters.CountCryptFailed(Refusal);
+            half.Crypt.Layer.CountFailed(half.Tuple, Refusal);
             SendReset();
             return SocketError.ConnectionAborted;
         }

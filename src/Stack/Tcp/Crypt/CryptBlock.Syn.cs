@@ -81,6 +81,7 @@ internal sealed partial class CryptBlock
         else if (!settings.MayBeS)
         {
             block.State = CryptState.HelloSent;
+            block._isBitOfCHidden = block.IsLocalAware;
         }
         else if (block.TryMakePkConf(peerMss, localMss))
         {
@@ -137,7 +138,12 @@ internal sealed partial class CryptBlock
                 WritePkConf(ref writer);
                 break;
             case CryptState.HelloSent:
-                writer.Opcode(IsLocalAware ? Opcode.HelloAppSupport : Opcode.Hello);
+                if (IsLocalAware)
+                {
+                    writer.Opcode(Opcode.HelloAppSupport);
+                }
+
+                writer.Opcode(Opcode.Hello);
                 break;
             case CryptState.Encrypting:
                 writer.Opcode(IsLocalAware ? Opcode.NextK2AppSupport : Opcode.NextK2);
@@ -166,7 +172,12 @@ internal sealed partial class CryptBlock
             AckCookie = options.SynCookie.ToArray();
         }
 
-        if (!options.HasCrypt)
+        if (IsSynPlain && !options.Has(Suboptions.AnyNextK2))
+        {
+            ForgetSession();
+            Disable(TcpcryptOutcome.SynUnanswered);
+        }
+        else if (!options.HasCrypt)
         {
             // [TD-107]: NEXTK2 may have been lost on the way, and would be the next time.
             ForgetSession();
@@ -202,9 +213,9 @@ internal sealed partial class CryptBlock
     public SynAction OnSimultaneousSyn(scoped in CryptOptions options, int peerMss, int localMss)
     {
         IsRemoteAware = options.Has(Suboptions.HelloAppSupport | Suboptions.HelloAppMandatory | Suboptions.NextK1AppSupport);
-        if (!options.HasCrypt)
+        if (!options.HasCrypt || IsSynPlain)
         {
-            Disable(TcpcryptOutcome.PeerDidNotOffer);
+            Disable(IsSynPlain ? TcpcryptOutcome.SynUnanswered : TcpcryptOutcome.PeerDidNotOffer);
         }
         else if (options.Has(Suboptions.UnknownMandatory))
         {
@@ -324,6 +335,7 @@ internal sealed partial class CryptBlock
             Role = TcpcryptRole.S;
             State = CryptState.SMode;
             IsPkConfPending = true;
+            _isBitOfCHidden = options.Has(Suboptions.Hello) && options.Has(Suboptions.HelloAppSupport);
         }
         else
         {

@@ -72,6 +72,9 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
     /// <summary>Cookie to be returned with INIT1 ([TD-57]).</summary>
     public byte[]? AckCookie { get; set; }
 
+    /// <summary>The last SYN went without CRYPT ([TD-52]); only an answer to an earlier one with NEXTK1 counts.</summary>
+    public bool IsSynPlain { get; set; }
+
     /// <summary>S/HELLO* dropped in SYN-SENT ([TD-37]).</summary>
     public int DroppedHellos { get; set; }
 
@@ -114,12 +117,15 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
     /// <summary>Anything with a valid MAC has been heard.</summary>
     public bool WasAuthenticated { get; private set; }
 
+    /// <summary>The SYN,ACK of a listener that is C says both forms of HELLO: the daemon knows the plain one only, so C's bit is in nobody's keys (reference spec 9).</summary>
+    private bool _isBitOfCHidden;
+
     /// <summary>Reference spec 5: bit 0 is C's application bit, bit 1 S's.</summary>
     public byte ApplicationBits
     {
         get
         {
-            bool c = Role == TcpcryptRole.C ? IsLocalAware : IsRemoteAware;
+            bool c = (Role == TcpcryptRole.C ? IsLocalAware : IsRemoteAware) && !_isBitOfCHidden;
             bool s = Role == TcpcryptRole.C ? IsRemoteAware : IsLocalAware;
             return (byte)((c ? 1 : 0) | (s ? 2 : 0));
         }

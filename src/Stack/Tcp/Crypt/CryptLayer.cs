@@ -102,6 +102,16 @@ internal sealed class CryptLayer(CryptLayerOptions options, StackCounters counte
     /// <summary>Destinations whose handshakes broke.</summary>
     public PlainDestinations PlainDestinations { get; } = new();
 
+    /// <summary>A connection could not be encrypted, and was reset or refused.</summary>
+    public void CountFailed(in FourTuple tuple, TcpcryptOutcome reason)
+    {
+        counters.CountCryptFailed(reason);
+        OnFailed?.Invoke(tuple, reason);
+    }
+
+    /// <summary>Told of every connection that could not be encrypted (log); null for nobody. Called inside the core: it queues and returns.</summary>
+    public Action<FourTuple, TcpcryptOutcome>? OnFailed { get; set; }
+
     /// <summary>Told of every connection that becomes encrypted (key log); null for nobody. Called inside the core: it queues and returns.</summary>
     public Action<TcpEndpoint, TcpcryptSession>? OnEncrypted { get; set; }
 }
