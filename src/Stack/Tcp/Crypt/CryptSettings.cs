@@ -36,7 +36,9 @@ internal sealed record CryptSettings
     public TimeSpan RekeyAfter { get; init; } = TimeSpan.FromHours(1);
 
     /// <summary>The two above, for all connections.</summary>
-    public RekeyLimits RekeyLimits => field ??= new RekeyLimits { AfterBytes = (ulong)RekeyAfterBytes, After = RekeyAfter };
+    public RekeyLimits RekeyLimits => field is { } known && known.AfterBytes == (ulong)RekeyAfterBytes && known.After == RekeyAfter
+        ? known
+        : field = new RekeyLimits { AfterBytes = (ulong)RekeyAfterBytes, After = RekeyAfter };
 
     public long? LegacyCipherByteLimit { get; init; }
 
