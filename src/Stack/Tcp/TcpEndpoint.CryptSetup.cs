@@ -377,6 +377,7 @@ internal sealed partial class TcpEndpoint
         _rcv.Nxt += crypt.ReceivedPrefix;
         KeepWindow();
         _unackedInit = 0;
+        crypt.Init = default;
         _snd.Una = Seq<Local>.Max(_snd.Una, _snd.Iss + 1 + crypt.SentPrefix);
         crypt.LocalPublicKey = work.Handshake.LocalPublicKey;
         crypt.RemotePublicKey = work.Handshake.RemotePublicKey;
@@ -413,6 +414,7 @@ internal sealed partial class TcpEndpoint
             offset = 0;
         }
 
+        int capacity = offset == 0 && isKnown ? length : InitMessage.MaxLength;
         ReadOnlySpan<byte> part = seg.Payload;
         if (offset < 0)
         {
@@ -420,7 +422,7 @@ internal sealed partial class TcpEndpoint
             offset = 0;
         }
 
-        crypt.Gather(offset, part);
+        crypt.Gather(offset, part, capacity);
         if (crypt.Gathered.Length < InitMessage.PrefixLength)
         {
             length = 0;

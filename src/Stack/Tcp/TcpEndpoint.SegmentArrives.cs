@@ -374,6 +374,11 @@ internal sealed partial class TcpEndpoint
         SendQueue.Release(SendQueue.Head + dataOctets);
         _snd.Una = seg.Ack;
         _unackedInit -= initOctets;
+        if (initOctets > 0 && _unackedInit == 0)
+        {
+            _crypt!.Init = default;
+        }
+
         _isFinAcked |= isFinAcked;
         _rexmitNxt = Seq<Local>.Max(_rexmitNxt, _snd.Una);
         if (_snd.HasUrgent && _snd.Una >= _snd.Up)
