@@ -5,6 +5,9 @@ namespace Tcpcrypt.Core;
 /// <summary>Public-key work of one handshake: done outside of the core, so that established traffic never waits for it, and brought back as a call.</summary>
 internal abstract class HandshakeWork : IDisposable
 {
+    /// <summary>It calls code of the application's, which may take its time, or never return: no public-key work waits behind it.</summary>
+    public virtual bool MayWait => false;
+
     /// <summary>The work itself, on whatever thread the owner has for it; must not touch the core.</summary>
     public abstract void Run(CryptoProvider provider, IHandshakeSecrets secrets);
 
@@ -29,7 +32,7 @@ internal abstract class HandshakeWorkers
     public abstract bool IsFull { get; }
 
     /// <summary>Takes work that a stranger caused; false when it is full.</summary>
-    public bool TryQueue(HandshakeWork work)
+    public virtual bool TryQueue(HandshakeWork work)
     {
         if (IsFull)
         {

@@ -33,6 +33,9 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
     private readonly ConcurrentQueue<EcKeyPair> _pairs = new();
     private readonly Lock _rsaLock = new();
     private readonly Dictionary<int, (RsaKeyPair Key, TcpInstant MadeAt)> _rsaKeys = [];
+    private readonly ConcurrentQueue<HandshakeWork> _slow = new();
+    private int _slowWaiting;
+    private int _slowActive;
     private int _waiting;
     private int _active;
     private int _pairCount;
@@ -55,9 +58,28 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
             return;
         }
 
+        if (work.MayWait)
+        {
+            Interlocked.Increment(ref _slowWaiting);
+            _slow.Enqueue(work);
+            ActivateSlow();
+            return;
+        }
+
         Interlocked.Increment(ref _waiting);
         _queue.Enqueue(work);
         Activate();
+    }
+
+    public override bool TryQueue(HandshakeWork work)
+    {
+        if (work.MayWait ? Volatile.Read(ref _slowWaiting) >= _options.QueueSize : IsFull)
+        {
+            return false;
+        }
+
+        Queue(work);
+        return true;
     }
 
     /// <summary>Makes keys ahead of time.</summary>
@@ -76,6 +98,11 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
     {
         _isStopped = true;
         while (_queue.TryDequeue(out HandshakeWork? work))
+        {
+            work.Dispose();
+        }
+
+        while (_slow.TryDequeue(out HandshakeWork? work))
         {
             work.Dispose();
         }
@@ -191,6 +218,47 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
             }
 
             active = seen;
+        }
+    }
+
+    /// <summary>What waits for the application has workers of its own: when it never returns, handshakes go on.</summary>
+    private void ActivateSlow()
+    {
+        int active = Volatile.Read(ref _slowActive);
+        while (active < _options.Workers)
+        {
+            int seen = Interlocked.CompareExchange(ref _slowActive, active + 1, active);
+            if (seen == active)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(static pool => pool.RunSlow(), this, preferLocal: false);
+                return;
+            }
+
+            active = seen;
+        }
+    }
+
+    [SuppressMessage("Design", "CA1031", Justification = "As above.")]
+    private void RunSlow()
+    {
+        try
+        {
+            while (_slow.TryDequeue(out HandshakeWork? work))
+            {
+                Interlocked.Decrement(ref _slowWaiting);
+                work.Run(CryptoProvider.Default, this);
+                _host.Enqueue(new Completion(work));
+            }
+        }
+        catch (Exception exception)
+        {
+            _host.FailWith(exception);
+        }
+
+        Interlocked.Decrement(ref _slowActive);
+        if (!_slow.IsEmpty && !_isStopped)
+        {
+            ActivateSlow();
         }
     }
 
