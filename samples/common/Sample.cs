@@ -1,9 +1,10 @@
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 using Tcpcrypt.Tun;
 
 namespace Tcpcrypt.Samples;
 
-/// <summary>What the samples share: options, tun0 with our stack on it, Ctrl+C, and errors as one line. See quickstart for a program without it.</summary>
+/// <summary>What the samples share: options, tun0 with our stack on it, an end in order with Ctrl+C or SIGTERM, and errors as one line. See quickstart for a program without it.</summary>
 internal static class Sample
 {
     private const string Options = """
@@ -25,6 +26,7 @@ internal static class Sample
 
         using CancellationTokenSource stop = new();
         Console.CancelKeyPress += (_, e) => { e.Cancel = true; stop.Cancel(); };
+        using PosixSignalRegistration term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal => { signal.Cancel = true; stop.Cancel(); });
         try
         {
             TunDeviceOptions tun = new()

@@ -82,6 +82,38 @@ public sealed class ConnectTests
         Assert.That(asked, Has.Count.EqualTo(3), "an address in text needs no resolver");
     }
 
+    [TestCase(true, null)]
+    [TestCase(false, TcpcryptOutcome.PeerDeclined)]
+    public async Task Connect_by_name_goes_on_where_an_address_cannot_encrypt(bool secondEncrypts, TcpcryptOutcome? outcome)
+    {
+        // Two addresses, the first of which declines; the last is dead for either.
+        IPAddress other = IPAddress.Parse("10.0.0.3");
+        await using StackPair pair = await StackPair.StartAsync(options =>
+        {
+            options.Resolver = (_, _) => ValueTask.FromResult<IPAddress[]>([StackPair.ServerAddress, other, StackPair.ClientAddress]);
+            if (options.Addresses[0].Address.Equals(StackPair.ServerAddress))
+            {
+                options.Addresses.Add(new(other, 24));
+            }
+        });
+        await using TcpConnectionListener plain = await pair.Server.ListenAsync(new IPEndPoint(StackPair.ServerAddress, 80), new TcpListenOptions { Policy = TcpcryptPolicy.Disabled });
+        await using TcpConnectionListener encrypting = await pair.Server.ListenAsync(new IPEndPoint(other, 80), new TcpListenOptions { Policy = secondEncrypts ? null : TcpcryptPolicy.Disabled });
+        TcpConnectOptions required = new() { Policy = TcpcryptPolicy.Required };
+        if (outcome is null)
+        {
+            await using TcpConnection connection = await pair.Client.ConnectAsync("server.test", 80, required);
+            Assert.That((connection.RemoteEndPoint.Address, connection.Tcpcrypt.IsEncrypted), Is.EqualTo((other, true)));
+        }
+        else
+        {
+            // That an address tried later refuses says less.
+            TcpcryptException? error = await Assert.ThrowsAsync<TcpcryptException>(() => pair.Client.ConnectAsync("server.test", 80, required).AsTask());
+            Assert.That((error!.Outcome, error.Message.Contains("10.0.0.3", StringComparison.Ordinal)), Is.EqualTo((outcome, true)));
+        }
+
+        await AssertNothingLeftAsync(pair.Client);
+    }
+
     [Test]
     public async Task Time_out_covers_the_resolver()
     {

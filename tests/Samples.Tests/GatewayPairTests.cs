@@ -11,7 +11,7 @@ public sealed class GatewayPairTests
         site() { # N COMMAND...: site number N is set up by running ip as COMMAND
             n=$1; other=$((3 - n)); shift
             "$@" ip link set lo up; "$@" ip addr add 10.$n.0.1/24 dev lo
-            "$@" ip addr add 10.0.0.$n/24 dev uplink; "$@" ip link set uplink up
+            "$@" ip addr add 10.0.0.$n/24 dev uplink; "$@" ip link set uplink mtu ${mtu:-1500} up
             "$@" ip route add 10.0.$other.0/24 via 10.0.0.$other
             "$@" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
         }
@@ -19,10 +19,22 @@ public sealed class GatewayPairTests
         site 1 env; site 2 at_b
         head -c 32 /dev/urandom >"$work/key"
         gateway="$ROOT/samples/gateway-pair/bin/$CONFIG/net10.0/gateway-pair.dll"
+        gateway_b() {
+            nsenter -t $b -n dotnet "$gateway" --host 10.0.2.1/24 --stack 10.0.2.2/24 ${key_b:-$work/key} 10.0.1.2 10.1.0.0/24 >"$work/b.log" 2>&1 & gateway_b=$!
+            until_said "$work/b.log" 'is behind'; at_b ip route change 10.1.0.0/24 dev site0 src 10.2.0.1
+        }
         dotnet "$gateway" --host 10.0.1.1/24 --stack 10.0.1.2/24 "$work/key" 10.0.2.2 10.2.0.0/24 >"$work/a.log" 2>&1 &
-        nsenter -t $b -n dotnet "$gateway" --host 10.0.2.1/24 --stack 10.0.2.2/24 ${key_b:-$work/key} 10.0.1.2 10.1.0.0/24 >"$work/b.log" 2>&1 &
-        until_said "$work/a.log" 'is behind'; until_said "$work/b.log" 'is behind'
-        ip route change 10.2.0.0/24 dev site0 src 10.1.0.1; at_b ip route change 10.1.0.0/24 dev site0 src 10.2.0.1
+        gateway_b; until_said "$work/a.log" 'is behind'; ip route change 10.2.0.0/24 dev site0 src 10.1.0.1
+        cat >"$work/echo.py" <<'END'
+        import socket, threading
+        s = socket.socket(); s.bind(("10.2.0.1", 7000)); s.listen(1000); print("listening", flush=True)
+        def echo(c):
+            try:
+                while part := c.recv(65536): c.sendall(part)
+            except OSError: pass
+            c.close()
+        while True: threading.Thread(target=echo, args=(s.accept()[0],), daemon=True).start()
+        END
 
         """;
 
@@ -83,6 +95,65 @@ public sealed class GatewayPairTests
             """, "python3", "nsenter");
         string[] expected = ["half-closed after 300000", "answer: still here", "near end: reset", "far end: reset", "refused"];
         Assert.That(expected.Where(line => !output.Contains(line, StringComparison.Ordinal)), Is.Empty, output);
+    }
+
+    [Test]
+    public async Task Many_connections_at_once_and_much_data_both_ways_cross_a_narrow_uplink()
+    {
+        string output = await Shell.RunInNamespaceAsync("mtu=1400\n" + Sites + """
+            cat >"$work/near.py" <<'END'
+            import hashlib, os, socket, threading
+            def talk(octets):
+                c = socket.create_connection(("10.2.0.1", 7000), 30); data = os.urandom(octets); got = hashlib.sha256()
+                threading.Thread(target=lambda: (c.sendall(data), c.shutdown(socket.SHUT_WR)), daemon=True).start()
+                while part := c.recv(65536): got.update(part)
+                return got.digest() == hashlib.sha256(data).digest()
+            print("much:", talk(5_000_000)); results = []
+            threads = [threading.Thread(target=lambda: results.append(talk(5000))) for _ in range(500)]
+            [t.start() for t in threads]; [t.join() for t in threads]; print("many:", sum(results))
+            END
+            at_b python3 "$work/echo.py" >"$work/echo.log" 2>&1 &
+            until_said "$work/echo.log" listening
+            timeout 60 python3 "$work/near.py" || fail near
+            """, "python3", "nsenter");
+        Assert.That(output, Does.Contain("much: True").And.Contain("many: 500"));
+    }
+
+    [Test]
+    public async Task Gateway_that_is_killed_or_ended_resets_what_it_carried_and_its_successor_carries_on()
+    {
+        string output = await Shell.RunInNamespaceAsync(Sites + """
+            cat >"$work/near.py" <<'END'
+            import socket, sys, time
+            c = socket.create_connection(("10.2.0.1", 7000), 30)
+            try:
+                while True: c.sendall(b"x"); c.recv(1); print("carried", flush=True); time.sleep(0.2)
+            except ConnectionResetError: print("reset", flush=True)
+            END
+            at_b python3 "$work/echo.py" >"$work/echo.log" 2>&1 &
+            until_said "$work/echo.log" listening
+            timeout 60 python3 "$work/near.py" >"$work/killed.log" 2>&1 & until_said "$work/killed.log" carried
+            kill -9 $gateway_b; wait $gateway_b 2>/dev/null; gateway_b
+            timeout 60 python3 "$work/near.py" >"$work/ended.log" 2>&1 & until_said "$work/ended.log" carried; echo "new ones work"
+            until_said "$work/killed.log" reset; echo "killed: reset"
+            kill $gateway_b; until_said "$work/ended.log" reset; echo "ended: reset"
+            wait $gateway_b; echo "code $?"
+            """, "python3", "nsenter");
+        Assert.That(output, Does.Contain("new ones work").And.Contain("killed: reset").And.Contain("ended: reset").And.Contain("code 0"));
+    }
+
+    [Test]
+    public async Task What_is_not_tcp_goes_nowhere()
+    {
+        string output = await Shell.RunInNamespaceAsync(Sites + """
+            nsenter -t $b -n tcpdump -n -l -i any 'icmp or udp' >"$work/far.txt" 2>"$work/tcpdump.log" &
+            tcpdump -n -l -i uplink 'icmp or udp' >"$work/uplink.txt" 2>"$work/tcpdump2.log" &
+            until_said "$work/tcpdump.log" 'listening on'; until_said "$work/tcpdump2.log" 'listening on'
+            ping -c 1 -W 1 10.2.0.1 >"$work/ping.txt"; echo "ping $?"
+            echo hello >/dev/udp/10.2.0.1/53; sleep 0.5
+            cat "$work/far.txt" "$work/uplink.txt" | grep -e 10.1.0.1 && echo leaked
+            """ + "\ntrue\n", "ping", "tcpdump", "nsenter");
+        Assert.That(output, Does.Contain("ping 1").And.Not.Contain("leaked"));
     }
 
     [Test]

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.NetworkInformation;
+using System.Net.Sockets;
 using static Tcpcrypt.Tests.StackPair;
 
 namespace Tcpcrypt.Tests;
@@ -57,6 +58,74 @@ public class DiagnosticsTests
     }
 
     [Test]
+    public async Task Metrics_say_what_was_spoken_and_why_not()
+    {
+        using TestMeterFactory factory = new();
+        await using StackPair pair = await StackPair.StartAsync(options => options.MeterFactory = factory);
+        List<string> durations = [];
+        Dictionary<string, long> handshakes = [];
+        using MeterListener meters = new();
+        meters.InstrumentPublished = (instrument, self) =>
+        {
+            if (instrument.Name is "tcpcrypt.handshakes" or "tcpcrypt.handshake.duration")
+            {
+                self.EnableMeasurementEvents(instrument);
+            }
+        };
+        meters.SetMeasurementEventCallback<long>((_, value, tags, _) => handshakes[Text(tags)] = value);
+        meters.SetMeasurementEventCallback<double>((_, value, tags, _) =>
+        {
+            lock (durations)
+            {
+                durations.Add((value > 0 ? "takes time: " : "at once: ") + Text(tags));
+            }
+        });
+        meters.Start();
+
+        await TalkAsync(80, null, null);                                            // with a key exchange
+        await TalkAsync(81, null, null);                                            // resumed
+        Tcp.Crypt.CryptLayer layer = pair.Second.Host.Core.Crypt!;
+        layer.Settings = layer.Settings with { SendsMarker = false, KeyExchanges = [TcpcryptKeyExchange.EcdheP521] };
+        await TalkAsync(82, null, null, allowResumption: false);                    // to C, someone else: dialect Reference
+        await TalkAsync(83, null, TcpcryptPolicy.Disabled);
+        await TalkAsync(84, TcpcryptPolicy.Disabled, null);
+        Assert.That(async () => await TalkAsync(85, TcpcryptPolicy.Required, TcpcryptPolicy.Disabled), Throws.InstanceOf<SocketException>());
+        meters.RecordObservableInstruments();
+
+        Assert.That(handshakes, Is.EqualTo(new Dictionary<string, long>
+        {
+            ["outcome=encrypted protocol=draft key_exchange=ecdhe_p256 resumed=False"] = 1,
+            ["outcome=encrypted protocol=draft key_exchange=ecdhe_p256 resumed=True"] = 1,
+            ["outcome=encrypted protocol=reference key_exchange=ecdhe_p521 resumed=False"] = 1,
+            ["outcome=plain reason=disabled_here"] = 1,
+            ["outcome=plain reason=peer_did_not_offer"] = 1,
+            ["outcome=failed reason=peer_did_not_offer"] = 1,
+        }));
+        Assert.That(durations, Is.EqualTo(new[]
+        {
+            "takes time: protocol=draft key_exchange=ecdhe_p256 resumed=False",
+            "at once: protocol=draft key_exchange=ecdhe_p256 resumed=True",
+            "takes time: protocol=reference key_exchange=ecdhe_p521 resumed=False",
+        }));
+        IpStackStatistics statistics = pair.Second.GetStatistics();
+        Assert.That((statistics.CryptHandshakes, statistics.CryptResumptions, statistics.CryptPlain, statistics.CryptFailures), Is.EqualTo((2L, 1L, 2L, 1L)));
+        Assert.That(statistics.CryptPlainReasons.Keys, Is.EquivalentTo(new[] { TcpcryptOutcome.DisabledHere, TcpcryptOutcome.PeerDidNotOffer }));
+
+        static string Text(ReadOnlySpan<KeyValuePair<string, object?>> tags) => string.Join(' ', tags.ToArray().Where(static tag => tag.Key != "network.interface.name").Select(static tag => $"{tag.Key}={tag.Value}"));
+
+        async Task TalkAsync(int port, TcpcryptPolicy? listening, TcpcryptPolicy? opening, bool allowResumption = true)
+        {
+            await using TcpConnectionListener listener = await pair.Second.ListenAsync(new IPEndPoint(SecondAddress, port), new TcpListenOptions { Policy = listening });
+            await using TcpConnection client = await pair.First.ConnectAsync(listener.LocalEndPoint, new TcpConnectOptions { Policy = opening, AllowResumption = allowResumption });
+            await using TcpConnection server = await listener.AcceptAsync();
+            await client.Output.WriteAsync(new byte[1]);
+            await server.Input.ReadAsync();
+            await server.Output.WriteAsync(new byte[1]);
+            await client.Input.ReadAsync();
+        }
+    }
+
+    [Test]
     public async Task Metrics_report_the_counters_without_addresses()
     {
         using TestMeterFactory factory = new();
@@ -79,7 +148,7 @@ public class DiagnosticsTests
             string key = instrument.Name;
             foreach (KeyValuePair<string, object?> tag in tags)
             {
-                Assert.That(tag.Key, Is.AnyOf("network.interface.name", "network.io.direction", "reason", "state", "encrypted", "kind", "outcome", "protocol", "resumed"));
+                Assert.That(tag.Key, Is.AnyOf("network.interface.name", "network.io.direction", "reason", "state", "encrypted", "kind", "outcome", "protocol", "key_exchange", "resumed"));
                 key += tag.Key is "network.io.direction" or "state" or "kind" ? " " + tag.Value : "";
             }
 

@@ -57,6 +57,30 @@ public sealed partial class DocumentTests
         Assert.That(sample, Does.Contain(example.Trim()), "samples/quickstart/Program.cs and the README's example differ");
     }
 
+    [Test]
+    public void Code_in_documents_is_compiled()
+    {
+        string[] compiled = ["tests/Tidy/Snippets.cs", "samples/quickstart/Program.cs"];
+        string[] sources = [.. compiled.Select(static file => Lines(Repository.Read(file)))];
+        List<string> missing = [];
+        foreach (string document in Repository.Files.Where(static file => file.EndsWith(".md", StringComparison.Ordinal)))
+        {
+            foreach (Match block in CodeBlock().Matches(Repository.Read(document)))
+            {
+                string code = Lines(block.Groups[1].Value);
+                if (!sources.Any(source => source.Contains(code, StringComparison.Ordinal)))
+                {
+                    missing.Add($"{document}: {code}");
+                }
+            }
+        }
+
+        Assert.That(missing, Is.Empty, $"not in {string.Join(" or ", compiled)}");
+
+        // Indentation and what is imported do not count.
+        static string Lines(string code) => string.Join('\n', code.Split('\n').Select(static line => line.Trim()).Where(static line => line.Length > 0 && !UsingLine().IsMatch(line)));
+    }
+
     private static IEnumerable<string> Targets() => Target().Matches(Repository.Read("Makefile")).Select(static match => match.Groups[1].Value);
 
     [GeneratedRegex(@"^([a-z]+):(?!=)", RegexOptions.Multiline)]
@@ -71,6 +95,9 @@ public sealed partial class DocumentTests
 
     [GeneratedRegex(@"`((?:src|tests|samples|docs|eng|\.ci)/[\w./-]+)`")]
     private static partial Regex QuotedPath();
+
+    [GeneratedRegex(@"^using [\w.]+;$")]
+    private static partial Regex UsingLine();
 
     [GeneratedRegex(@"```csharp\n(.*?)```", RegexOptions.Singleline)]
     private static partial Regex CodeBlock();

@@ -7,7 +7,6 @@ internal sealed class ClientHandshake : IDisposable
 {
     private readonly CryptoProvider _provider;
     private readonly WireDialect _dialect;
-    private readonly TcpcryptKeyExchange _keyExchange;
     private readonly RsaKeyPair? _rsaKey;
     private readonly byte[] _pkConf;
     private readonly byte[] _init1;
@@ -25,7 +24,7 @@ internal sealed class ClientHandshake : IDisposable
     {
         _provider = provider;
         _dialect = WireDialect.Of(dialect);
-        _keyExchange = keyExchange;
+        KeyExchange = keyExchange;
         _pkConf = pkConf.ToArray();
         foreach (TcpcryptCipher cipher in ciphers)
         {
@@ -55,6 +54,8 @@ internal sealed class ClientHandshake : IDisposable
         _dialect.Write1(_init1, keyExchange, ciphers, nonce, publicKey);
     }
 
+    public TcpcryptKeyExchange KeyExchange { get; }
+
     /// <summary>The whole message.</summary>
     public ReadOnlyMemory<byte> Init1 => _init1;
 
@@ -77,7 +78,7 @@ internal sealed class ClientHandshake : IDisposable
         }
 
         Span<byte> premaster = stackalloc byte[Algorithms.MaxPremasterLength];
-        premaster = premaster[..Algorithms.PremasterLength(_keyExchange)];
+        premaster = premaster[..Algorithms.PremasterLength(KeyExchange)];
         if (TryDerive(received.KeyMaterial, premaster))
         {
             session = _dialect.CreateSession(_provider, _pkConf, sent, received, premaster, TcpcryptRole.C, applicationBits);

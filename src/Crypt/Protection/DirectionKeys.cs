@@ -14,18 +14,18 @@ internal sealed class DirectionKeys : IDisposable
     {
         Generation = generation;
         Span<byte> k = stackalloc byte[KeySchedule.SecretLength];
-        Span<byte> key = stackalloc byte[KeySchedule.SecretLength];
         KeySchedule.Expand(provider, masterKey, sender == TcpcryptRole.C ? KeySchedule.KeyC : KeySchedule.KeyS, k);
 
-        KeySchedule.Expand(provider, k, KeySchedule.Encryption, key);
-        Encryption = provider.CreateAes(key[..Algorithms.EncryptionKeyLength]);
-        KeySchedule.Expand(provider, k, KeySchedule.Authentication, key);
-        Authentication = cipher == TcpcryptCipher.Aes128Cmac ? provider.CreateCmac(key[..Algorithms.MacKeyLength(cipher)]) : provider.CreateHmacSha256(key[..Algorithms.MacKeyLength(cipher)]);
-        KeySchedule.Expand(provider, k, KeySchedule.Acknowledgment, key);
-        Acknowledgment = provider.CreateAes(key[..Algorithms.AcknowledgmentKeyLength]);
+        Span<byte> keys = stackalloc byte[3 * KeySchedule.SecretLength];
+        provider.Expand(k, [KeySchedule.Encryption, KeySchedule.Authentication, KeySchedule.Acknowledgment], keys);
+        (Encryption, Authentication, Acknowledgment) = provider.CreateKeys(
+            keys[..Algorithms.EncryptionKeyLength],
+            cipher == TcpcryptCipher.Aes128Cmac,
+            keys.Slice(KeySchedule.SecretLength, Algorithms.MacKeyLength(cipher)),
+            keys.Slice(2 * KeySchedule.SecretLength, Algorithms.AcknowledgmentKeyLength));
 
         CryptographicOperations.ZeroMemory(k);
-        CryptographicOperations.ZeroMemory(key);
+        CryptographicOperations.ZeroMemory(keys);
     }
 
     public long Generation { get; }

@@ -1,3 +1,5 @@
+using System.Security.Cryptography;
+
 namespace Tcpcrypt.Crypt;
 
 /// <summary>
@@ -52,6 +54,20 @@ internal abstract class CryptoProvider
         if (bits is < 2048 or > 4096 || bits % 8 != 0)
         {
             throw new ArgumentOutOfRangeException(nameof(bits), bits, "RSA moduli have 2048 to 4096 bits, a multiple of 8.");
+        }
+    }
+
+    /// <summary>The keys of one direction, disposed of together.</summary>
+    public virtual (AesKey Encryption, MacKey Authentication, AesKey Acknowledgment) CreateKeys(ReadOnlySpan<byte> encryption, bool isCmac, ReadOnlySpan<byte> authentication, ReadOnlySpan<byte> acknowledgment) =>
+        (CreateAes(encryption), isCmac ? CreateCmac(authentication) : CreateHmacSha256(authentication), CreateAes(acknowledgment));
+
+    /// <summary>HKDF-Expand (RFC 5869) of one secret to 32 octets for each of some tags.</summary>
+    public virtual void Expand(ReadOnlySpan<byte> secret, ReadOnlySpan<byte> tags, Span<byte> destination)
+    {
+        foreach (byte tag in tags)
+        {
+            HmacSha256(secret, [tag, 1], destination);
+            destination = destination[SHA256.HashSizeInBytes..];
         }
     }
 

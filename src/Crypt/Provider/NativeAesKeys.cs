@@ -5,14 +5,25 @@ namespace Tcpcrypt.Crypt;
 /// <summary>Counter mode and single blocks by <see cref="AesNi"/>.</summary>
 internal sealed unsafe class NativeAesKey : AesKey
 {
-    private readonly SecretMemory _schedule = new(AesNi.ScheduleLength);
+    public const int KeptLength = AesNi.ScheduleLength;
+
+    private readonly SecretMemory _memory;
+    private readonly int _offset;
 
     public NativeAesKey(ReadOnlySpan<byte> key)
+        : this(key, new SecretMemory(KeptLength), 0)
     {
+    }
+
+    /// <summary>Keeps the round keys in a part of somebody's memory.</summary>
+    public NativeAesKey(ReadOnlySpan<byte> key, SecretMemory memory, int offset)
+    {
+        _memory = memory;
+        _offset = offset;
         AesNi.ExpandKey(key, Schedule);
     }
 
-    private Vector128<byte>* Schedule => (Vector128<byte>*)_schedule.Pointer;
+    private Vector128<byte>* Schedule => (Vector128<byte>*)(_memory.Pointer + _offset);
 
     public override void EncryptBlock(ReadOnlySpan<byte> input, Span<byte> output)
     {
@@ -31,21 +42,32 @@ internal sealed unsafe class NativeAesKey : AesKey
         GC.KeepAlive(this);
     }
 
-    public override void Dispose() => _schedule.Dispose();
+    public override void Dispose() => _memory.Dispose();
 }
 
 /// <summary>AES-128-CMAC by <see cref="AesNi"/>.</summary>
 internal sealed unsafe class NativeCmac : MacKey
 {
-    private readonly SecretMemory _keys = new(AesNi.ScheduleLength + (2 * AesNi.BlockLength));
+    public const int KeptLength = AesNi.ScheduleLength + (2 * AesNi.BlockLength);
+
+    private readonly SecretMemory _memory;
+    private readonly int _offset;
 
     public NativeCmac(ReadOnlySpan<byte> key)
+        : this(key, new SecretMemory(KeptLength), 0)
     {
+    }
+
+    /// <summary>Keeps round keys and subkeys in a part of somebody's memory.</summary>
+    public NativeCmac(ReadOnlySpan<byte> key, SecretMemory memory, int offset)
+    {
+        _memory = memory;
+        _offset = offset;
         AesNi.ExpandKey(key, Schedule);
         AesNi.DeriveCmacKeys(Schedule, Schedule + 11);
     }
 
-    private Vector128<byte>* Schedule => (Vector128<byte>*)_keys.Pointer;
+    private Vector128<byte>* Schedule => (Vector128<byte>*)(_memory.Pointer + _offset);
 
     public override void Compute(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, Span<byte> tag)
     {
@@ -57,5 +79,5 @@ internal sealed unsafe class NativeCmac : MacKey
         GC.KeepAlive(this);
     }
 
-    public override void Dispose() => _keys.Dispose();
+    public override void Dispose() => _memory.Dispose();
 }

@@ -38,6 +38,39 @@ internal sealed unsafe class NativeCryptoProvider : CryptoProvider
 
     public override MacKey CreateCmac(ReadOnlySpan<byte> key) => new NativeCmac(key);
 
+    /// <remarks>All in one piece of memory: of SafeHandles the garbage collector keeps books.</remarks>
+    public override (AesKey Encryption, MacKey Authentication, AesKey Acknowledgment) CreateKeys(ReadOnlySpan<byte> encryption, bool isCmac, ReadOnlySpan<byte> authentication, ReadOnlySpan<byte> acknowledgment)
+    {
+        if (!isCmac && !_hashStates)
+        {
+            return base.CreateKeys(encryption, isCmac, authentication, acknowledgment);
+        }
+
+        SecretMemory memory = new((2 * NativeAesKey.KeptLength) + (isCmac ? NativeCmac.KeptLength : NativeHmac.KeptLength));
+        return (new NativeAesKey(encryption, memory, 0),
+            isCmac ? new NativeCmac(authentication, memory, 2 * NativeAesKey.KeptLength) : new NativeHmac(authentication, memory, 2 * NativeAesKey.KeptLength),
+            new NativeAesKey(acknowledgment, memory, NativeAesKey.KeptLength));
+    }
+
+    public override void Expand(ReadOnlySpan<byte> secret, ReadOnlySpan<byte> tags, Span<byte> destination)
+    {
+        if (!_hashStates)
+        {
+            base.Expand(secret, tags, destination);
+            return;
+        }
+
+        byte* states = stackalloc byte[2 * Sha256Hmac.StateLength];
+        Sha256Hmac.SetKey(states, states + Sha256Hmac.StateLength, secret);
+        foreach (byte tag in tags)
+        {
+            Sha256Hmac.Compute(states, states + Sha256Hmac.StateLength, [tag, 1], default, destination[..SHA256.HashSizeInBytes]);
+            destination = destination[SHA256.HashSizeInBytes..];
+        }
+
+        CryptographicOperations.ZeroMemory(new Span<byte>(states, 2 * Sha256Hmac.StateLength));
+    }
+
     public override void HmacSha256(ReadOnlySpan<byte> key, ReadOnlySpan<byte> data, Span<byte> destination)
     {
         destination = destination[..SHA256.HashSizeInBytes];
@@ -132,11 +165,14 @@ internal sealed unsafe class NativeCryptoProvider : CryptoProvider
 
     private sealed record Probe(NativeCryptoProvider? Provider, NativeCryptoProvider? EvpOnly, string? Reason);
 
+    // SHA256_CTX has 112 octets, SHA_CTX 96.
+    private const int HashContextLength = 112;
+
     private readonly struct Digest(bool hashStates) : IOaepDigest
     {
         public void Hash(OaepHash hash, ReadOnlySpan<byte> data, Span<byte> destination)
         {
-            byte* state = stackalloc byte[Sha256Hmac.StateLength];
+            byte* state = stackalloc byte[HashContextLength];
             fixed (byte* octets = data, output = destination)
             {
                 if (!hashStates)

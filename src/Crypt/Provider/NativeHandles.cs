@@ -26,13 +26,16 @@ internal abstract class NativeHandle : SafeHandle
     }
 }
 
-/// <summary>Octets outside of the managed heap, where nothing moves and copies them; aligned to a cache line and zero at first.</summary>
+/// <summary>
+/// Octets outside of the managed heap, where nothing moves and copies them; aligned to a cache line and zero at first.
+/// The two sizes that a direction of a connection takes come from <see cref="SecretBlocks"/>: aligned memory of malloc, freed by another thread, is not found again but taken anew from the kernel, a page for two connections.
+/// </summary>
 internal unsafe class SecretMemory : NativeHandle
 {
     private readonly int _length;
 
     public SecretMemory(int length)
-        : base((nint)NativeMemory.AlignedAlloc((nuint)length, 64))
+        : base(SecretBlocks.For(length)?.Take() ?? (nint)NativeMemory.AlignedAlloc((nuint)length, SecretBlocks.Alignment))
     {
         _length = length;
         NativeMemory.Clear((void*)handle, (nuint)length);
@@ -48,7 +51,76 @@ internal unsafe class SecretMemory : NativeHandle
     }
 
     /// <summary>Called with nothing but zeros left in it.</summary>
-    protected virtual void Free() => NativeMemory.AlignedFree((void*)handle);
+    protected virtual void Free()
+    {
+        if (SecretBlocks.For(_length) is { } blocks)
+        {
+            blocks.Return(handle);
+        }
+        else
+        {
+            NativeMemory.AlignedFree((void*)handle);
+        }
+    }
+}
+
+/// <summary>Blocks of one size, cut from larger pieces; what was wiped and returned is used again and never goes back to the system, so this is as large as it once had to be.</summary>
+internal sealed unsafe class SecretBlocks
+{
+    public const int Alignment = 64;
+
+    private const int Count = 64;
+
+    // Keys of one direction: 448 octets with HMAC, 576 with CMAC.
+    private static readonly SecretBlocks s_small = new(7 * Alignment);
+    private static readonly SecretBlocks s_large = new(9 * Alignment);
+
+    private readonly Lock _gate = new();
+    private readonly int _length;
+
+    /// <summary>A list through the first words of the free blocks.</summary>
+    private nint _free;
+
+    private SecretBlocks(int length)
+    {
+        _length = length;
+    }
+
+    /// <summary>The smallest size that holds so much; null: too much for any.</summary>
+    public static SecretBlocks? For(int length) => length <= s_small._length ? s_small : length <= s_large._length ? s_large : null;
+
+    public nint Take()
+    {
+        lock (_gate)
+        {
+            if (_free == 0)
+            {
+                nint blocks = (nint)NativeMemory.AlignedAlloc((nuint)(Count * _length), Alignment);
+                for (int index = 0; index < Count; index++)
+                {
+                    Push(blocks + (index * _length));
+                }
+            }
+
+            nint block = _free;
+            _free = *(nint*)block;
+            return block;
+        }
+    }
+
+    public void Return(nint block)
+    {
+        lock (_gate)
+        {
+            Push(block);
+        }
+    }
+
+    private void Push(nint block)
+    {
+        *(nint*)block = _free;
+        _free = block;
+    }
 }
 
 /// <summary>A BIGNUM.</summary>

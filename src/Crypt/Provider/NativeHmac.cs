@@ -5,20 +5,27 @@ using System.Security.Cryptography;
 namespace Tcpcrypt.Crypt;
 
 /// <summary>
-/// HMAC-SHA-256 (RFC 2104) on two kept SHA256_CTX: the states behind the inner and the outer pad. A MAC copies one, adds the data, and puts the digest through the other.
+/// HMAC-SHA-256 (RFC 2104) on two kept states: behind the inner and the outer pad. A MAC takes a copy of one, adds the data, and puts the digest through the other.
 /// The padding of SHA-256 is written here, so that a short message is two calls and SHA256_Final's wiping is spared.
 /// </summary>
 internal static unsafe class Sha256Hmac
 {
-    /// <summary>SHA256_CTX: eight 32-bit words of state in native order, then the length, 64 octets of data and two counts: 112 octets.</summary>
-    public const int StateLength = 128;
+    /// <summary>Behind whole blocks a state is eight 32-bit words, in native order.</summary>
+    public const int StateLength = 32;
 
+    /// <summary>SHA256_CTX: the state, the length in bits as 64 bits, 64 octets of data and two counts.</summary>
+    private const int ContextLength = 112;
     private const int BlockLength = 64;
     private const int TailLength = 4 * BlockLength;
 
+    // FIPS 180-4 §5.3.3
+    private static ReadOnlySpan<uint> InitialState => [0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19];
+
     /// <summary>The two states for a key.</summary>
+    [SkipLocalsInit]
     public static void SetKey(byte* inner, byte* outer, ReadOnlySpan<byte> key)
     {
+        byte* context = stackalloc byte[ContextLength];
         byte* pad = stackalloc byte[BlockLength];
         Span<byte> padding = new(pad, BlockLength);
         padding.Clear();
@@ -28,63 +35,71 @@ internal static unsafe class Sha256Hmac
         }
         else
         {
-            LibCrypto.SHA256_Init(inner);
-            Update(inner, key);
-            LibCrypto.SHA256_Final(pad, inner);
+            LibCrypto.SHA256_Init(context);
+            Update(context, key);
+            LibCrypto.SHA256_Final(pad, context);
         }
 
-        for (int index = 0; index < BlockLength; index++)
-        {
-            pad[index] ^= 0x36;
-        }
-
-        LibCrypto.SHA256_Init(inner);
-        LibCrypto.SHA256_Update(inner, pad, BlockLength);
-        for (int index = 0; index < BlockLength; index++)
-        {
-            pad[index] ^= 0x36 ^ 0x5C;
-        }
-
-        LibCrypto.SHA256_Init(outer);
-        LibCrypto.SHA256_Update(outer, pad, BlockLength);
+        SetState(context, pad, inner, 0x3636363636363636);
+        SetState(context, pad, outer, 0x3636363636363636 ^ 0x5C5C5C5C5C5C5C5C);
         CryptographicOperations.ZeroMemory(padding);
+        CryptographicOperations.ZeroMemory(new Span<byte>(context, ContextLength));
     }
 
-    /// <summary>The MAC; both states are used up.</summary>
+    /// <summary>The MAC.</summary>
     [SkipLocalsInit]
     public static void Compute(byte* inner, byte* outer, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, Span<byte> mac)
     {
+        byte* context = stackalloc byte[ContextLength];
         byte* tail = stackalloc byte[TailLength];
+        LibCrypto.SHA256_Init(context);
+        Unsafe.CopyBlock(context, inner, StateLength);
         int rest = first.Length % BlockLength;
         if (rest + second.Length <= TailLength - 9)
         {
             if (rest != first.Length)
             {
-                Update(inner, first[..^rest]);
+                Update(context, first[..^rest]);
             }
 
             Span<byte> data = new(tail, TailLength);
             first[^rest..].CopyTo(data);
             second.CopyTo(data[rest..]);
             int length = Pad(tail, rest + second.Length, BlockLength + (ulong)first.Length + (ulong)second.Length);
-            LibCrypto.SHA256_Update(inner, tail, (nuint)length);
-            WriteState(inner, tail, 32);
+            LibCrypto.SHA256_Update(context, tail, (nuint)length);
+            WriteState(context, tail, 32);
         }
         else
         {
-            Update(inner, first);
-            Update(inner, second);
-            LibCrypto.SHA256_Final(tail, inner);
+            *(ulong*)(context + StateLength) = BlockLength * 8;
+            Update(context, first);
+            Update(context, second);
+            LibCrypto.SHA256_Final(tail, context);
         }
 
         Pad(tail, 32, BlockLength + 32);
-        LibCrypto.SHA256_Transform(outer, tail);
+        Unsafe.CopyBlock(context, outer, StateLength);
+        LibCrypto.SHA256_Transform(context, tail);
         fixed (byte* output = mac)
         {
-            WriteState(outer, output, mac.Length);
+            WriteState(context, output, mac.Length);
         }
 
         CryptographicOperations.ZeroMemory(new Span<byte>(tail, TailLength));
+        CryptographicOperations.ZeroMemory(new Span<byte>(context, ContextLength));
+    }
+
+    /// <summary>The state behind a pad; the block is left with this pad.</summary>
+    private static void SetState(byte* context, byte* block, byte* state, ulong mask)
+    {
+        for (int index = 0; index < BlockLength / sizeof(ulong); index++)
+        {
+            ((ulong*)block)[index] ^= mask;
+        }
+
+        InitialState.CopyTo(new Span<uint>(context, InitialState.Length));
+        LibCrypto.SHA256_Transform(context, block);
+        Unsafe.CopyBlock(state, context, StateLength);
     }
 
     // FIPS 180-4 §5.1.1: a one bit, zeros, the length in bits as 64 bits; returns whole blocks.
@@ -118,24 +133,34 @@ internal static unsafe class Sha256Hmac
 /// <summary>A kept key for <see cref="Sha256Hmac"/>.</summary>
 internal sealed unsafe class NativeHmac : MacKey
 {
-    private readonly SecretMemory _states = new(4 * Sha256Hmac.StateLength);
+    public const int KeptLength = 2 * Sha256Hmac.StateLength;
+
+    private readonly SecretMemory _memory;
+    private readonly int _offset;
 
     public NativeHmac(ReadOnlySpan<byte> key)
+        : this(key, new SecretMemory(KeptLength), 0)
     {
-        byte* states = (byte*)_states.Pointer;
-        Sha256Hmac.SetKey(states, states + Sha256Hmac.StateLength, key);
     }
+
+    /// <summary>Keeps the states in a part of somebody's memory.</summary>
+    public NativeHmac(ReadOnlySpan<byte> key, SecretMemory memory, int offset)
+    {
+        _memory = memory;
+        _offset = offset;
+        Sha256Hmac.SetKey(States, States + Sha256Hmac.StateLength, key);
+    }
+
+    private byte* States => (byte*)_memory.Pointer + _offset;
 
     public override void Compute(ReadOnlySpan<byte> first, ReadOnlySpan<byte> second, Span<byte> tag)
     {
-        byte* states = (byte*)_states.Pointer;
-        byte* copy = states + (2 * Sha256Hmac.StateLength);
-        Unsafe.CopyBlock(copy, states, 2 * Sha256Hmac.StateLength);
-        Sha256Hmac.Compute(copy, copy + Sha256Hmac.StateLength, first, second, tag[..16]);
+        byte* states = States;
+        Sha256Hmac.Compute(states, states + Sha256Hmac.StateLength, first, second, tag[..16]);
         GC.KeepAlive(this);
     }
 
-    public override void Dispose() => _states.Dispose();
+    public override void Dispose() => _memory.Dispose();
 }
 
 /// <summary>HMAC-SHA-256 by a kept EVP_MAC, for builds of libcrypto without the deprecated SHA256_*: 0.16 us more for each MAC.</summary>

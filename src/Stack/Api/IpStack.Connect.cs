@@ -43,7 +43,7 @@ public sealed partial class IpStack
     /// <param name="ct">Cancels the connect: nothing is left of it.</param>
     /// <returns>An established connection.</returns>
     /// <exception cref="SocketException">As for an address (that of the address tried last); HostNotFound when the name has no IPv4 address.</exception>
-    /// <exception cref="TcpcryptException">As for an address; the next addresses are not tried then.</exception>
+    /// <exception cref="TcpcryptException">As for an address, when no other address would do: that of the last one it happened with, whatever was wrong with those tried later.</exception>
     /// <exception cref="OperationCanceledException">The token fired.</exception>
     /// <exception cref="IOException">The stack's device has died.</exception>
     public ValueTask<TcpConnection> ConnectAsync(string host, int port, TcpConnectOptions? options = null, CancellationToken ct = default)
@@ -67,6 +67,7 @@ public sealed partial class IpStack
             : await Dns.GetHostAddressesAsync(host, AddressFamily.InterNetwork, ct).ConfigureAwait(false);
 
         SocketException? last = null;
+        TcpcryptException? unencrypted = null;
         foreach (IPAddress address in addresses ?? [])
         {
             if (!Ipv4Address.TryFrom(address, out Ipv4Address value))
@@ -82,9 +83,15 @@ public sealed partial class IpStack
             {
                 last = exception;
             }
+            catch (TcpcryptException exception)
+            {
+                // Nothing of the application's was sent, and the next one has a handshake of its own.
+                unencrypted = exception;
+            }
         }
 
-        throw last ?? new SocketException((int)SocketError.HostNotFound, $"The name {host} has no IPv4 address.");
+        // Of a host that answers on one address and cannot encrypt, and is dead on another, the first is what its user can do something about.
+        throw (Exception?)unencrypted ?? last ?? new SocketException((int)SocketError.HostNotFound, $"The name {host} has no IPv4 address.");
     }
 
     private async ValueTask<TcpConnection> ConnectOneAsync(Endpoint4 remote, TcpConnectOptions options, CancellationToken ct)
@@ -120,7 +127,7 @@ public sealed partial class IpStack
         if (link.IsConnected)
         {
             StackLog.Connected(Logger, connection.Endpoint.Id, connection.LocalEndPoint, connection.RemoteEndPoint);
-            LogEncryption(connection);
+            OnConnected(connection);
             return connection;
         }
 
@@ -133,9 +140,9 @@ public sealed partial class IpStack
         ObjectDisposedException.ThrowIf(link.IsDisposed, this);
         SocketError reason = connection.Endpoint.Error;
         link.Dispose();
-        if (connection.Tcpcrypt is { IsEncrypted: false } status && (connection.Endpoint.IsCryptFailure || status.Outcome is TcpcryptOutcome.HandshakeTimedOut))
+        if (connection.Endpoint.IsCryptFailure)
         {
-            throw StackErrors.CryptFailed(status.Outcome, remote.ToIPEndPoint(), reason);
+            throw StackErrors.CryptFailed(connection.Tcpcrypt.Outcome, remote.ToIPEndPoint(), reason);
         }
 
         throw StackErrors.ConnectFailed(reason == SocketError.Success ? SocketError.ConnectionAborted : reason, remote.ToIPEndPoint());
@@ -206,8 +213,10 @@ public sealed partial class IpStack
         return true;
     });
 
-    internal void LogEncryption(TcpConnection connection)
+    /// <summary>The application gets a connection, by connect, accept or forward.</summary>
+    internal void OnConnected(TcpConnection connection)
     {
+        Metrics?.ConnectionOpened(connection);
         if (Logger.IsEnabled(LogLevel.Debug))
         {
             TcpcryptStatus status = connection.Tcpcrypt;

@@ -82,6 +82,8 @@ public sealed partial class IpStack : IAsyncDisposable
     /// <param name="ct">Cancels the start.</param>
     /// <returns>A running stack.</returns>
     /// <exception cref="ArgumentException">An option is out of range; the exception names it.</exception>
+    /// <exception cref="IOException"><see cref="TcpcryptOptions.KeyLogPath"/> cannot be opened, or another stack writes to it.</exception>
+    /// <exception cref="UnauthorizedAccessException"><see cref="TcpcryptOptions.KeyLogPath"/> may not be written to.</exception>
     public static ValueTask<IpStack> StartAsync(PacketDevice device, IpStackOptions options, CancellationToken ct = default)
     {
         ArgumentNullException.ThrowIfNull(device);
@@ -109,7 +111,7 @@ public sealed partial class IpStack : IAsyncDisposable
     {
         if (Options.Tcpcrypt.KeyLogPath is { } path)
         {
-            _keyLog = new KeyLog(path);
+            _keyLog = new KeyLog(path, Logger);
             Host.Core.Crypt!.OnEncrypted = _keyLog.Add;
             StackLog.KeyLogIsOn(Logger, path);
         }
@@ -172,7 +174,16 @@ public sealed partial class IpStack : IAsyncDisposable
         Task stopping = StopAsync(timeout.Token);
         foreach (IHostClient client in Host.GetClients())
         {
-            (client as ConnectionLink)?.Dispose();
+            if (client is ConnectionLink link)
+            {
+                if (link.Endpoint.IsCryptSetup)
+                {
+                    // Nobody has it yet and nothing was sent on it: not worth waiting for.
+                    link.Abort();
+                }
+
+                link.Dispose();
+            }
         }
 
         await stopping.ConfigureAwait(false);

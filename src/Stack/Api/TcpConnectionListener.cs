@@ -40,7 +40,7 @@ public sealed class TcpConnectionListener : IAsyncDisposable
                 _link.ReturnWaiter(waiter);
                 connection.Link.Attach();
                 StackLog.Accepted(_link.Stack.Logger, connection.Endpoint.Id, connection.LocalEndPoint, connection.RemoteEndPoint);
-                _link.Stack.LogEncryption(connection);
+                _link.Stack.OnConnected(connection);
                 return connection;
             }
 

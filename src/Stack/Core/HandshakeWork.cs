@@ -2,11 +2,14 @@ using Tcpcrypt.Crypt;
 
 namespace Tcpcrypt.Core;
 
-/// <summary>Public-key work of one handshake: done outside of the core, so that established traffic never waits for it, and brought back as a call.</summary>
+/// <summary>Public-key work of one handshake: done outside of the core, so that established traffic does not wait for it, and brought back as a call.</summary>
 internal abstract class HandshakeWork : IDisposable
 {
     /// <summary>It calls code of the application's, which may take its time, or never return: no public-key work waits behind it.</summary>
     public virtual bool MayWait => false;
+
+    /// <summary>With a fast provider it takes less than a thread that has to be awakened: below 0.1 ms.</summary>
+    public virtual bool IsShort => false;
 
     /// <summary>The work itself, on whatever thread the owner has for it; must not touch the core.</summary>
     public abstract void Run(CryptoProvider provider, IHandshakeSecrets secrets);

@@ -95,6 +95,15 @@ internal sealed class StackCounters
 {
     private readonly long[] _drops = new long[(int)DropReason.Count];
 
+    /// <summary>Connections that became encrypted, as <see cref="CryptIndex"/> has it.</summary>
+    private readonly long[] _encrypted = new long[CryptKinds];
+
+    /// <summary>Connections that became or stayed plain, by the reason.</summary>
+    private readonly long[] _plain = new long[(int)TcpcryptOutcome.HandshakeTimedOut + 1];
+
+    /// <summary>Connections that could not be encrypted and were reset or refused, by the reason.</summary>
+    private readonly long[] _failed = new long[(int)TcpcryptOutcome.HandshakeTimedOut + 1];
+
     public long IpInReceives;
     public long IpInDelivers;
     public long IpOutRequests;
@@ -152,4 +161,40 @@ internal sealed class StackCounters
     public long this[DropReason reason] => Volatile.Read(ref _drops[(int)reason]);
 
     public void CountDrop(DropReason reason) => _drops[(int)reason]++;
+
+    /// <summary>Two dialects, three key exchanges, with or without resumption.</summary>
+    public static int CryptKinds => 12;
+
+    /// <summary>A place for each kind of encrypted connection, in 0 to <see cref="CryptKinds"/> - 1.</summary>
+    public static int CryptIndex(TcpcryptDialect dialect, TcpcryptKeyExchange keyExchange, bool isResumed)
+    {
+        int exchange = keyExchange switch
+        {
+            TcpcryptKeyExchange.EcdheP256 => 0,
+            TcpcryptKeyExchange.EcdheP521 => 1,
+            _ => 2,
+        };
+        return (((dialect == TcpcryptDialect.Reference ? 3 : 0) + exchange) * 2) + (isResumed ? 1 : 0);
+    }
+
+    public long CryptEncrypted(int index) => Volatile.Read(ref _encrypted[index]);
+
+    public long CryptPlain(TcpcryptOutcome reason) => Volatile.Read(ref _plain[(int)reason]);
+
+    public long CryptFailed(TcpcryptOutcome reason) => Volatile.Read(ref _failed[(int)reason]);
+
+    public void CountCryptEncrypted(TcpcryptDialect dialect, TcpcryptKeyExchange keyExchange, bool isResumed)
+    {
+        _encrypted[CryptIndex(dialect, keyExchange, isResumed)]++;
+        CryptHandshakes += isResumed ? 0 : 1;
+        CryptResumptions += isResumed ? 1 : 0;
+    }
+
+    public void CountCryptPlain(TcpcryptOutcome reason) => _plain[(int)reason]++;
+
+    public void CountCryptFailed(TcpcryptOutcome reason)
+    {
+        _failed[(int)reason]++;
+        CryptFailures++;
+    }
 }

@@ -66,7 +66,8 @@ internal sealed partial class StackHost
                     spinEnd = _spin > TimeSpan.Zero && _spinCredit > 0 ? (Now + _spin).Nanoseconds : 0;
                 }
 
-                if (hasMore || _attention || _hasInline)
+                bool hasHelped = _handshakes is not null && _handshakes.TryRunShort(isBusy: hasMore);
+                if (hasMore || hasHelped || _attention || _hasInline)
                 {
                     continue;
                 }

@@ -145,6 +145,9 @@ internal sealed partial class StackHost : IAsyncDisposable
         Drive();
     }
 
+    /// <summary>Queues a command that is not in the queue yet, for the loop, which is the caller and takes a turn before it sleeps.</summary>
+    public void EnqueueForLoop(HostCommand command) => _commands.Push(command);
+
     /// <summary>Runs a continuation after the batch: on the pool, or inline on the loop.</summary>
     public void Schedule(IThreadPoolWorkItem continuation) => Schedule(continuation, Scheduling);
 

@@ -42,6 +42,9 @@ internal static partial class StackLog
     [LoggerMessage(4003, LogLevel.Information, "tcpcrypt is {Policy}; cryptography by {Provider}.")]
     public static partial void TcpcryptIsOn(ILogger logger, TcpcryptPolicy policy, string provider);
 
+    [LoggerMessage(4004, LogLevel.Warning, "The key log {Path} cannot be written to; no more lines are added.")]
+    public static partial void KeyLogFailed(ILogger logger, string path, Exception error);
+
     [LoggerMessage(3004, LogLevel.Debug, "Stopped listening on {Local}.")]
     public static partial void StoppedListening(ILogger logger, EndPoint local);
 }

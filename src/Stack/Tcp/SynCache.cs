@@ -183,6 +183,7 @@ internal sealed class SynCache(TcpLayer tcp)
     {
         if (crypt.IsRefused)
         {
+            _core.Counters.CountCryptFailed(crypt.Outcome);
             tcp.SendResetFor(half.Tuple, seg);
             return DropReason.CryptRefused;
         }

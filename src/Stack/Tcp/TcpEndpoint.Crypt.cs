@@ -28,7 +28,11 @@ internal sealed partial class TcpEndpoint
     /// <summary>The connection was encrypted here, broke, and nothing ever came that showed the same keys on the other side ([TD-72]).</summary>
     public bool IsNeverConfirmed { get; private set; }
 
-    private bool IsCryptSetup => _crypt is { IsSetup: true };
+    /// <summary>How long tcpcrypt's handshake took after TCP's own; zero when a session was resumed.</summary>
+    public TimeSpan CryptDuration { get; private set; }
+
+    /// <summary>tcpcrypt's handshake is not over.</summary>
+    public bool IsCryptSetup => _crypt is { IsSetup: true };
 
     /// <summary>Nothing of the stream may be sent yet: the handshake is under way ([TD-15]), or S of dialect Reference waits for C (reference spec 3.1).</summary>
     private bool IsStreamHeld => _crypt is { } crypt && (crypt.IsSetup || (crypt.IsEncrypting && crypt.Role == TcpcryptRole.S && _unackedInit > 0 && !(crypt.IsDraft && crypt.Settings.EarlyData)));
@@ -84,9 +88,15 @@ internal sealed partial class TcpEndpoint
             if (crypt.IsSetup)
             {
                 crypt.Outcome = Error == SocketError.TimedOut ? TcpcryptOutcome.HandshakeTimedOut : TcpcryptOutcome.HandshakeFailed;
-                if (crypt.IsOpener && WasEstablished && Error is SocketError.TimedOut or SocketError.ConnectionReset)
+                if (WasEstablished && Error is SocketError.TimedOut or SocketError.ConnectionReset)
                 {
-                    crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+                    // TCP's own handshake was over: what broke is tcpcrypt's.
+                    IsCryptFailure = true;
+                    _core.Counters.CountCryptFailed(crypt.Outcome);
+                    if (crypt.IsOpener)
+                    {
+                        crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+                    }
                 }
             }
             else if (crypt is { IsEncrypting: true, WasAuthenticated: false } && Error is SocketError.TimedOut or SocketError.ConnectionReset)
@@ -236,7 +246,6 @@ internal sealed partial class TcpEndpoint
 
         crypt.Offered = null;
         crypt.IsResumed = true;
-        _core.Counters.CryptResumptions++;
         EnterEncrypting(now, crypt, session, new SegmentProtection(session, _snd.Iss.Value, _rcv.Irs.Value));
     }
 
@@ -304,6 +313,8 @@ internal sealed partial class TcpEndpoint
     {
         crypt.Layer.OnEncrypted?.Invoke(this, session);
         crypt.Encrypt(session, protection);
+        _core.Counters.CountCryptEncrypted(crypt.Agreement!.Dialect, crypt.Agreement.KeyExchange, crypt.IsResumed);
+        CryptDuration = WasEstablished ? now - EstablishedAt : TimeSpan.Zero;
         _congestion.Smss = EffectiveMss;
         StartProtection(now, crypt);
         if (WasEstablished)
@@ -330,8 +341,7 @@ internal sealed partial class TcpEndpoint
 
     private void FailCrypt(TcpcryptOutcome outcome)
     {
-        _ = outcome;
-        _core.Counters.CryptFailures++;
+        _core.Counters.CountCryptFailed(outcome);
         IsCryptFailure = true;
         Finish(SocketError.ConnectionAborted);
     }

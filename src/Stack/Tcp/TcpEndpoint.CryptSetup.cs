@@ -36,8 +36,16 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpOutsideWindow;
         }
 
-        if (seg.IsRst)
+        // S's, under MAC, that has overtaken INIT2 or what is done with it waits for the keys as its data does.
+        if (seg.IsRst && !(crypt.State == CryptState.CMode && options.HasMac && seg.Seq != _rcv.Nxt))
         {
+            // While S works on INIT1 that is not acknowledged, and what C says next stands behind it.
+            if (crypt is { State: CryptState.SMode, IsWorking: true } && seg.Seq == _rcv.Nxt + crypt.Gathered.Length)
+            {
+                CloseByReset();
+                return DropReason.TcpReset;
+            }
+
             return CheckReset(now, seg);
         }
 
@@ -203,7 +211,6 @@ internal sealed partial class TcpEndpoint
         crypt.LocalPublicKey = work.LocalPublicKey;
         crypt.RemotePublicKey = work.RemotePublicKey;
         _unackedInit = work.Init2.Length;
-        _core.Counters.CryptHandshakes++;
         EnterEncrypting(now, crypt, work.TakeSession(), work.TakeProtection());
         MarkReady();
         UpdateDeadline();
@@ -338,17 +345,11 @@ internal sealed partial class TcpEndpoint
         _snd.Una = Seq<Local>.Max(_snd.Una, _snd.Iss + 1 + crypt.SentPrefix);
         crypt.LocalPublicKey = work.Handshake.LocalPublicKey;
         crypt.RemotePublicKey = work.Handshake.RemotePublicKey;
-        _core.Counters.CryptHandshakes++;
         EnterEncrypting(now, crypt, work.TakeSession(), work.TakeProtection());
         SendAckNow(now);
-        if (crypt.Held is { } held)
+        foreach (byte[] segment in crypt.TakeHeld())
         {
-            foreach (byte[] segment in held)
-            {
-                OnHeldSegment(now, segment);
-            }
-
-            held.Clear();
+            OnHeldSegment(now, segment);
         }
 
         if (!IsClosed)

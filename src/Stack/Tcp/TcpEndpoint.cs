@@ -335,6 +335,11 @@ internal sealed partial class TcpEndpoint : CoreObject
             _timers.Cancel(TcpTimer.Crypt);
         }
 
+        if (_crypt is { IsSetup: false, IsEncrypting: false } crypt)
+        {
+            _core.Counters.CountCryptPlain(crypt.Outcome);
+        }
+
         _core.Raise(this, CoreEvents.Connected | CoreEvents.Writable);
         LeaveListener(succeeded: true);
     }

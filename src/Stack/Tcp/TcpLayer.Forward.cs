@@ -33,6 +33,9 @@ internal sealed class TcpForward : CoreObject
 
     public override TcpInstant Deadline => TcpInstant.Never;
 
+    /// <summary>Why <see cref="Accept"/> refused the SYN under policy Required; Pending when it did not.</summary>
+    public TcpcryptOutcome Refusal { get; private set; }
+
     /// <summary>Answers the SYN. The endpoint raises Connected when the handshake completes, Closed when it fails.</summary>
     public SocketError Accept(TcpInstant now, TcpEndpointOptions options, out TcpEndpoint? endpoint)
     {
@@ -63,7 +66,9 @@ internal sealed class TcpForward : CoreObject
         };
         if (half.Crypt is { IsRefused: true })
         {
+            Refusal = half.Crypt.Outcome;
             _tcp.Core.Counters.CountDrop(DropReason.CryptRefused);
+            _tcp.Core.Counters.CountCryptFailed(Refusal);
             SendReset();
             return SocketError.ConnectionAborted;
         }

@@ -642,6 +642,40 @@ public sealed class DisabledTests
         bench.Finish(peer.Socket);
     }
 
+    [TestCase(0, false, TestName = "RST behind INIT1 while S works on it ends the connection")]
+    [TestCase(1, true, TestName = "RST one octet further while S works on INIT1 does not")]
+    public void Reset_behind_INIT1_counts_while_S_works_on_it(int beyond, bool survives)
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.NewPeer();
+        peer.TakePkConf(peer.Open([]).Crypt);
+        bench.Stack.Workers.IsHeld = true;
+        Assert.That(peer.SendInit1(), Is.Empty);
+        peer.Send(Seg.Rst((uint)(1 + peer.Init1.Length + beyond)));
+        bench.Stack.Workers.IsHeld = false;
+        Assert.That(peer.Send(peer.Init1Segment()).Exists(static heard => heard.Seg.Data.Length > 0), Is.EqualTo(survives), "INIT2");
+    }
+
+    [Test]
+    [Spec("TD-40"), Spec("TD-81")]
+    public void Reset_of_S_that_overtakes_INIT2_waits_for_the_keys()
+    {
+        CryptBench bench = new();
+        CryptPeer peer = bench.Connect(out _);
+        SteppedSocket socket = peer.Socket;
+        peer.Respond(peer.SynAck(Say.PkConf(Say.P256, Say.Marker)).Single());
+        bench.Stack.Workers.IsHeld = true;
+        Assert.That(peer.SendInit2(), Is.Empty);
+        peer.SendProtected(Seg.Text("data and "));
+        peer.SendProtected(Seg.Text("more", peer.Nxt + 9));
+        peer.SendProtected(new Seg { Seq = peer.Nxt + 13, AckNo = peer.RcvNxt, Flags = TcpFlags.Rst | TcpFlags.Ack });
+        Assert.That(socket.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.Pending));
+        bench.Stack.Workers.IsHeld = false;
+        peer.Send(peer.Init2Segment());
+        Assert.That(socket.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.Encrypted));
+        Assert.That(socket.State, Is.EqualTo(System.Net.NetworkInformation.TcpState.Closed), "reset, and under MAC");
+    }
+
     [Test]
     [Spec("TD-107")]
     public void A_listener_that_hears_nothing_valid_behind_NEXTK2_gives_up_with_a_reset()

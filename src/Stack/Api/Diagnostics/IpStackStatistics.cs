@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Collections.ObjectModel;
 using Tcpcrypt.Core;
 
 namespace Tcpcrypt;
@@ -174,8 +175,11 @@ public sealed record IpStackStatistics
     /// <summary>Connections that resumed a session, without public-key cryptography.</summary>
     public long CryptResumptions { get; init; }
 
-    /// <summary>Connections reset because tcpcrypt was required, or because its handshake broke.</summary>
+    /// <summary>Connections reset or refused because tcpcrypt was required, or reset because its handshake broke; <see cref="CryptFailureReasons"/> has them by reason.</summary>
     public long CryptFailures { get; init; }
+
+    /// <summary>Connections that are not encrypted, by policy or because the other side cannot; <see cref="CryptPlainReasons"/> has them by reason.</summary>
+    public long CryptPlain { get; init; }
 
     /// <summary>Times that this side replaced its sending keys.</summary>
     public long CryptRekeys { get; init; }
@@ -213,10 +217,16 @@ public sealed record IpStackStatistics
     /// <summary>Buffer memory in use now, in octets. Not a counter.</summary>
     public long MemoryInUse { get; init; }
 
+    /// <summary><see cref="CryptFailures"/> by the reason: those that have occurred.</summary>
+    public IReadOnlyDictionary<TcpcryptOutcome, long> CryptFailureReasons { get; init; } = FrozenDictionary<TcpcryptOutcome, long>.Empty;
+
+    /// <summary><see cref="CryptPlain"/> by the reason: those that have occurred.</summary>
+    public IReadOnlyDictionary<TcpcryptOutcome, long> CryptPlainReasons { get; init; } = FrozenDictionary<TcpcryptOutcome, long>.Empty;
+
     /// <summary>Packets dropped, by reason: every reason is there, most with 0. Captures name the same reasons.</summary>
     public IReadOnlyDictionary<string, long> Drops { get; init; } = FrozenDictionary<string, long>.Empty;
 
-    /// <summary>All values under their names, in the order of the groups IP, ICMP, UDP, TCP, Crypt, Forward, Capture: for tables such as <c>netstat -s</c>. Without <see cref="Drops"/>.</summary>
+    /// <summary>All values under their names, in the order of the groups IP, ICMP, UDP, TCP, Crypt, Forward, Capture: for tables such as <c>netstat -s</c>. Without what is by reason.</summary>
     /// <returns>Name and value of each.</returns>
     public IEnumerable<KeyValuePair<string, long>> Enumerate()
     {
@@ -230,6 +240,7 @@ public sealed record IpStackStatistics
     {
         StackCounters c = core.Counters;
         TcpStackOptions tcp = core.Options.Tcp;
+        IReadOnlyDictionary<TcpcryptOutcome, long> plain = Reasons(c.CryptPlain);
         long rejected = 0;
         for (ForwardOutcome outcome = 0; outcome < ForwardOutcome.Count; outcome++)
         {
@@ -295,6 +306,7 @@ public sealed record IpStackStatistics
             CryptHandshakes = Volatile.Read(ref c.CryptHandshakes),
             CryptResumptions = Volatile.Read(ref c.CryptResumptions),
             CryptFailures = Volatile.Read(ref c.CryptFailures),
+            CryptPlain = plain.Values.Sum(),
             CryptRekeys = Volatile.Read(ref c.CryptRekeys),
             CryptResetsVerified = Volatile.Read(ref c.CryptResetsVerified),
             CryptCookiesSent = Volatile.Read(ref c.CryptCookiesSent),
@@ -307,7 +319,23 @@ public sealed record IpStackStatistics
             ForwardUdpFlows = forward.UdpFlows,
             CaptureLost = captureLost,
             MemoryInUse = core.Blocks.InUse,
+            CryptFailureReasons = Reasons(c.CryptFailed),
+            CryptPlainReasons = plain,
             Drops = DropNames.Read(c),
         };
+    }
+
+    private static ReadOnlyDictionary<TcpcryptOutcome, long> Reasons(Func<TcpcryptOutcome, long> count)
+    {
+        Dictionary<TcpcryptOutcome, long> reasons = [];
+        for (TcpcryptOutcome reason = 0; reason <= TcpcryptOutcome.HandshakeTimedOut; reason++)
+        {
+            if (count(reason) is > 0 and long times)
+            {
+                reasons.Add(reason, times);
+            }
+        }
+
+        return reasons.AsReadOnly();
     }
 }

@@ -16,7 +16,14 @@ internal sealed class StackMetrics
     private static readonly KeyValuePair<string, object?> s_transmit = new("network.io.direction", "transmit");
     private static readonly KeyValuePair<string, object?> s_plain = new("encrypted", false);
     private static readonly KeyValuePair<string, object?> s_encrypted = new("encrypted", true);
-    private static readonly KeyValuePair<string, object?> s_draft = new("protocol", "draft");
+    private static readonly KeyValuePair<string, object?> s_isEncrypted = new("outcome", "encrypted");
+    private static readonly KeyValuePair<string, object?> s_isPlain = new("outcome", "plain");
+    private static readonly KeyValuePair<string, object?> s_hasFailed = new("outcome", "failed");
+
+    /// <summary>What was spoken, by the index of <see cref="StackCounters.CryptIndex"/>: protocol, key exchange, resumed.</summary>
+    private static readonly KeyValuePair<string, object?>[][] s_spoken = Spoken();
+
+    private static readonly KeyValuePair<string, object?>[] s_reasons = [.. Enum.GetValues<TcpcryptOutcome>().Select(static outcome => new KeyValuePair<string, object?>("reason", ReasonOf(outcome)))];
 
     private readonly StackHost _host;
     private readonly StackCounters _counters;
@@ -24,6 +31,7 @@ internal sealed class StackMetrics
     private readonly KeyValuePair<string, object?> _interface;
     private readonly Histogram<double> _duration;
     private readonly Histogram<double> _rtt;
+    private readonly Histogram<double> _handshake;
     private readonly Lock _censusLock = new();
     private long _censusTime = long.MinValue;
     private Measurement<long>[] _census = [];
@@ -51,8 +59,19 @@ internal sealed class StackMetrics
         meter.CreateObservableCounter("tcpcrypt.auth_failures", () => One(_counters[DropReason.CryptNoMac] + _counters[DropReason.CryptBadMac]), "{segment}", "Segments of encrypted connections without a valid MAC.");
         meter.CreateObservableUpDownCounter("tcpcrypt.forward.in_flight", () => One(_forward.TcpInFlight), "{request}", "Forwarded connection requests that wait for an answer.");
         meter.CreateObservableCounter("tcpcrypt.forward.rejected", ReadRejected, "{request}", "Forwarded connection requests refused, by reason.");
+        _handshake = meter.CreateHistogram<double>("tcpcrypt.handshake.duration", "s", "How long connections that became encrypted took for it after TCP's own handshake.");
         _duration = meter.CreateHistogram<double>("tcpcrypt.tcp.connection.duration", "s", "How long TCP connections existed.");
         _rtt = meter.CreateHistogram<double>("tcpcrypt.tcp.rtt", "s", "The smoothed round-trip time at a TCP connection's end.");
+    }
+
+    /// <summary>The application gets a connection. One call per connection.</summary>
+    public void ConnectionOpened(TcpConnection connection)
+    {
+        if (_handshake.Enabled && connection.Tcpcrypt is { IsEncrypted: true } status)
+        {
+            KeyValuePair<string, object?>[] spoken = s_spoken[StackCounters.CryptIndex(status.Dialect, status.KeyExchange, status.IsResumed)];
+            _handshake.Record(connection.Endpoint.CryptDuration.TotalSeconds, _interface, spoken[0], spoken[1], spoken[2]);
+        }
     }
 
     /// <summary>A connection has ended. One call per connection.</summary>
@@ -112,14 +131,63 @@ internal sealed class StackMetrics
         yield return new(_counters[DropReason.TcpForwardLimit], _interface, new("reason", "limit"));
     }
 
-    private Measurement<long>[] ReadHandshakes() => _isStopped
-        ? []
-        :
-        [
-            new(Volatile.Read(ref _counters.CryptHandshakes), _interface, new("outcome", "encrypted"), s_draft, new("resumed", false)),
-            new(Volatile.Read(ref _counters.CryptResumptions), _interface, new("outcome", "encrypted"), s_draft, new("resumed", true)),
-            new(Volatile.Read(ref _counters.CryptFailures), _interface, new("outcome", "failed"), s_draft, new("resumed", false)),
-        ];
+    /// <summary>What has happened at least once.</summary>
+    private IEnumerable<Measurement<long>> ReadHandshakes()
+    {
+        for (int index = 0; !_isStopped && index < StackCounters.CryptKinds; index++)
+        {
+            if (_counters.CryptEncrypted(index) is > 0 and long encrypted)
+            {
+                yield return new(encrypted, [_interface, s_isEncrypted, .. s_spoken[index]]);
+            }
+        }
+
+        for (TcpcryptOutcome reason = 0; !_isStopped && reason <= TcpcryptOutcome.HandshakeTimedOut; reason++)
+        {
+            if (_counters.CryptPlain(reason) is > 0 and long plain)
+            {
+                yield return new(plain, _interface, s_isPlain, s_reasons[(int)reason]);
+            }
+
+            if (_counters.CryptFailed(reason) is > 0 and long failed)
+            {
+                yield return new(failed, _interface, s_hasFailed, s_reasons[(int)reason]);
+            }
+        }
+    }
+
+    private static KeyValuePair<string, object?>[][] Spoken()
+    {
+        KeyValuePair<string, object?>[][] spoken = new KeyValuePair<string, object?>[StackCounters.CryptKinds][];
+        foreach ((TcpcryptDialect dialect, string protocol) in new[] { (TcpcryptDialect.Draft, "draft"), (TcpcryptDialect.Reference, "reference") })
+        {
+            foreach ((TcpcryptKeyExchange exchange, string name) in new[] { (TcpcryptKeyExchange.EcdheP256, "ecdhe_p256"), (TcpcryptKeyExchange.EcdheP521, "ecdhe_p521"), (TcpcryptKeyExchange.OaepRsa, "oaep_rsa") })
+            {
+                foreach (bool isResumed in new[] { false, true })
+                {
+                    spoken[StackCounters.CryptIndex(dialect, exchange, isResumed)] = [new("protocol", protocol), new("key_exchange", name), new("resumed", isResumed)];
+                }
+            }
+        }
+
+        return spoken;
+    }
+
+    private static string ReasonOf(TcpcryptOutcome outcome) => outcome switch
+    {
+        TcpcryptOutcome.DisabledHere => "disabled_here",
+        TcpcryptOutcome.PeerDidNotOffer => "peer_did_not_offer",
+        TcpcryptOutcome.PeerDeclined => "peer_declined",
+        TcpcryptOutcome.NoCommonAlgorithm => "no_common_algorithm",
+        TcpcryptOutcome.AwarenessMismatch => "awareness_mismatch",
+        TcpcryptOutcome.RoleConflict => "role_conflict",
+        TcpcryptOutcome.SynUnanswered => "syn_unanswered",
+        TcpcryptOutcome.RememberedPlain => "remembered_plain",
+        TcpcryptOutcome.HandshakeFailed => "handshake_failed",
+        TcpcryptOutcome.HandshakeLost => "handshake_lost",
+        TcpcryptOutcome.HandshakeTimedOut => "handshake_timed_out",
+        _ => "other",
+    };
 
     private Measurement<long>[] ReadRetransmits()
     {

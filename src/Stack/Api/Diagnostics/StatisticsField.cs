@@ -61,6 +61,7 @@ internal readonly record struct StatisticsField(string Name, Func<IpStackStatist
         new(nameof(IpStackStatistics.CryptHandshakes), static s => s.CryptHandshakes),
         new(nameof(IpStackStatistics.CryptResumptions), static s => s.CryptResumptions),
         new(nameof(IpStackStatistics.CryptFailures), static s => s.CryptFailures),
+        new(nameof(IpStackStatistics.CryptPlain), static s => s.CryptPlain),
         new(nameof(IpStackStatistics.CryptRekeys), static s => s.CryptRekeys),
         new(nameof(IpStackStatistics.CryptResetsVerified), static s => s.CryptResetsVerified),
         new(nameof(IpStackStatistics.CryptCookiesSent), static s => s.CryptCookiesSent),

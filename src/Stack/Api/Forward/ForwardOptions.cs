@@ -31,6 +31,15 @@ public sealed class TcpForwardOptions
     /// <summary>Probes on idle connections that were accepted: 60 s, 30 s, 9 at first, since a relay must notice clients that have vanished. Null: none.</summary>
     public TcpKeepAlive? KeepAlive { get; set; } = new(TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(30), 9);
 
+    /// <summary>Whether accepted connections are encrypted; null = as <see cref="TcpcryptOptions.Policy"/> says. <see cref="TcpForwardRequest.AcceptAsync(TcpcryptPolicy, CancellationToken)"/> decides otherwise for one.</summary>
+    public TcpcryptPolicy? Policy { get; set; }
+
+    /// <summary>The application-aware bit; null = as <see cref="TcpcryptOptions.ApplicationAware"/> says.</summary>
+    public TcpcryptAwareness? ApplicationAware { get; set; }
+
+    /// <summary>The role in tcpcrypt's handshake; null = as <see cref="TcpcryptOptions.CMode"/> says.</summary>
+    public TcpcryptCMode? CMode { get; set; }
+
     internal TcpForwardOptions Validated()
     {
         TcpForwardOptions copy = (TcpForwardOptions)MemberwiseClone();
@@ -38,6 +47,7 @@ public sealed class TcpForwardOptions
         ApiArgument.InRange(copy.MaxInFlightPerSource, 1, copy.MaxInFlight, nameof(MaxInFlightPerSource));
         ApiArgument.Positive(copy.DecisionTimeout, nameof(DecisionTimeout));
         ApiArgument.KeepAlive(copy.KeepAlive, nameof(KeepAlive));
+        CryptOverrides.Validate(copy.Policy, copy.ApplicationAware, copy.CMode);
         return copy;
     }
 }

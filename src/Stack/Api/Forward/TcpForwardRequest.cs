@@ -7,7 +7,10 @@ using Tcpcrypt.Wire;
 
 namespace Tcpcrypt;
 
-/// <summary>A SYN to a mapped destination that nobody has answered yet (<see cref="IpStack.MapTcp"/>). Answer it once, by <see cref="AcceptAsync"/> or <see cref="Reject"/>.</summary>
+// RS0026: the overloads differ in a required parameter.
+#pragma warning disable RS0026
+
+/// <summary>A SYN to a mapped destination that nobody has answered yet (<see cref="IpStack.MapTcp"/>). Answer it once, by <see cref="AcceptAsync(CancellationToken)"/> or <see cref="Reject"/>.</summary>
 /// <remarks>A request that is not answered within <see cref="TcpForwardOptions.DecisionTimeout"/> is refused with RST. Safe for use by several threads.</remarks>
 public sealed class TcpForwardRequest : ICoreEventSink, IThreadPoolWorkItem
 {
@@ -50,14 +53,28 @@ public sealed class TcpForwardRequest : ICoreEventSink, IThreadPoolWorkItem
 
     internal LinkedListNode<TcpForwardRequest> Node { get; }
 
-    /// <summary>Answers the SYN and waits for the handshake's end.</summary>
+    /// <summary>Answers the SYN and waits for the handshake's end, tcpcrypt's included. Whether the connection is encrypted, <see cref="TcpForwardOptions.Policy"/> says.</summary>
     /// <param name="cancellationToken">Ends the wait; the connection is reset.</param>
     /// <returns>The connection. It belongs to the caller.</returns>
     /// <exception cref="InvalidOperationException">The request was answered before.</exception>
     /// <exception cref="SocketException">The request's time was up or the client gave up (ConnectionAborted), the handshake failed (ConnectionReset, TimedOut), or a limit was reached (NoBufferSpaceAvailable).</exception>
+    /// <exception cref="TcpcryptException">The connection could not be encrypted under <see cref="TcpcryptPolicy.Required"/>, or tcpcrypt's handshake broke half-way; the client was reset.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     /// <exception cref="ObjectDisposedException">The stack was stopped.</exception>
-    public ValueTask<TcpConnection> AcceptAsync(CancellationToken cancellationToken = default)
+    public ValueTask<TcpConnection> AcceptAsync(CancellationToken cancellationToken = default) => AcceptAsync(_mapping.Options.Policy, cancellationToken);
+
+    /// <summary>As <see cref="AcceptAsync(CancellationToken)"/>, under a policy for this connection: by source or destination, say.</summary>
+    /// <param name="policy">Whether the connection is encrypted.</param>
+    /// <param name="cancellationToken">Ends the wait; the connection is reset.</param>
+    /// <returns>The connection. It belongs to the caller.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">No such policy.</exception>
+    public ValueTask<TcpConnection> AcceptAsync(TcpcryptPolicy policy, CancellationToken cancellationToken = default)
+    {
+        CryptOverrides.Validate(policy, null, null);
+        return AcceptAsync((TcpcryptPolicy?)policy, cancellationToken);
+    }
+
+    private ValueTask<TcpConnection> AcceptAsync(TcpcryptPolicy? policy, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         return TakeAnswer() ? CoreAsync() : ValueTask.FromException<TcpConnection>(new SocketException((int)SocketError.ConnectionAborted));
@@ -65,7 +82,12 @@ public sealed class TcpForwardRequest : ICoreEventSink, IThreadPoolWorkItem
         async ValueTask<TcpConnection> CoreAsync()
         {
             StackHost host = _mapping.Host;
-            (SocketError error, TcpConnection? connection) = await host.InvokeAsync(this, static (request, core, now) => request.Accept(core, now)).ConfigureAwait(false);
+            (SocketError error, TcpConnection? connection) = await host.InvokeAsync((Request: this, policy), static (state, core, now) => state.Request.Accept(core, now, state.policy)).ConfigureAwait(false);
+            if (_forward.Refusal is not TcpcryptOutcome.Pending and TcpcryptOutcome refusal)
+            {
+                throw StackErrors.CryptFailed(refusal, Source, error);
+            }
+
             if (connection is null)
             {
                 throw new SocketException((int)error);
@@ -88,6 +110,7 @@ public sealed class TcpForwardRequest : ICoreEventSink, IThreadPoolWorkItem
             if (link.IsConnected)
             {
                 _mapping.Counters.Accepted();
+                _mapping.Stack.OnConnected(connection);
                 Volatile.Write(ref _connection, connection);
                 return connection;
             }
@@ -99,6 +122,11 @@ public sealed class TcpForwardRequest : ICoreEventSink, IThreadPoolWorkItem
 
             error = connection.Endpoint.Error;
             link.Dispose();
+            if (connection.Endpoint.IsCryptFailure)
+            {
+                throw StackErrors.CryptFailed(connection.Tcpcrypt.Outcome, Source, error);
+            }
+
             throw new SocketException((int)(error == SocketError.Success ? SocketError.ConnectionAborted : error));
         }
     }
@@ -199,7 +227,7 @@ public sealed class TcpForwardRequest : ICoreEventSink, IThreadPoolWorkItem
         });
 
     /// <summary>Under the core's lock: sends the SYN,ACK.</summary>
-    private (SocketError Error, TcpConnection? Connection) Accept(StackCore core, TcpInstant now)
+    private (SocketError Error, TcpConnection? Connection) Accept(StackCore core, TcpInstant now, TcpcryptPolicy? policy)
     {
         if (!_mapping.TrySettle(this))
         {
@@ -208,6 +236,7 @@ public sealed class TcpForwardRequest : ICoreEventSink, IThreadPoolWorkItem
 
         TcpEndpointOptions options = TcpEndpointOptions.From(core.Options.Tcp);
         options.Transparent = true;
+        options.Crypt = CryptOverrides.Apply(_mapping.Stack.Options.Tcpcrypt, policy, _mapping.Options.ApplicationAware, _mapping.Options.CMode);
         if (_mapping.Options.KeepAlive is { } keepAlive)
         {
             options.KeepAlive = true;

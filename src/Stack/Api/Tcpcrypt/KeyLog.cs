@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using System.Threading.Channels;
+using Microsoft.Extensions.Logging;
 using Tcpcrypt.Core;
 using Tcpcrypt.Host;
 using Tcpcrypt.Tcp;
@@ -15,11 +16,14 @@ internal sealed class KeyLog : IAsyncDisposable
 
     private readonly Channel<string> _lines = Channel.CreateBounded<string>(new BoundedChannelOptions(Capacity) { SingleReader = true });
     private readonly FileStream _file;
+    private readonly ILogger _logger;
     private readonly Task _writing;
 
     /// <exception cref="IOException">The file cannot be opened, or another stack writes to it.</exception>
-    public KeyLog(string path)
+    /// <exception cref="UnauthorizedAccessException">The file may not be written to.</exception>
+    public KeyLog(string path, ILogger logger)
     {
+        _logger = logger;
         FileStreamOptions options = new() { Mode = FileMode.Append, Access = FileAccess.Write, Share = FileShare.Read };
         if (!OperatingSystem.IsWindows())
         {
@@ -37,7 +41,14 @@ internal sealed class KeyLog : IAsyncDisposable
     {
         _lines.Writer.TryComplete();
         await _writing.ConfigureAwait(false);
-        await _file.DisposeAsync().ConfigureAwait(false);
+        try
+        {
+            await _file.DisposeAsync().ConfigureAwait(false);
+        }
+        catch (IOException)
+        {
+            // It failed before, and was logged: what it still has in its buffer fails again.
+        }
     }
 
     private static string Line(TcpEndpoint endpoint, TcpcryptSession session)
@@ -54,12 +65,24 @@ internal sealed class KeyLog : IAsyncDisposable
     {
         // Not under the lock of whoever makes the log.
         await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-        await foreach (string line in _lines.Reader.ReadAllAsync().ConfigureAwait(false))
+        try
         {
-            await _file.WriteAsync(Encoding.ASCII.GetBytes(line)).ConfigureAwait(false);
-            if (_lines.Reader.Count == 0)
+            await foreach (string line in _lines.Reader.ReadAllAsync().ConfigureAwait(false))
             {
-                await _file.FlushAsync().ConfigureAwait(false);
+                await _file.WriteAsync(Encoding.ASCII.GetBytes(line)).ConfigureAwait(false);
+                if (_lines.Reader.Count == 0)
+                {
+                    await _file.FlushAsync().ConfigureAwait(false);
+                }
+            }
+        }
+        catch (IOException error)
+        {
+            // A full disk is no reason for the stack to end. Nothing is gathered any more: lines hold secrets.
+            StackLog.KeyLogFailed(_logger, _file.Name, error);
+            _lines.Writer.TryComplete();
+            while (_lines.Reader.TryRead(out _))
+            {
             }
         }
     }

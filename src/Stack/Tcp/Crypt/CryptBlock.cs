@@ -208,7 +208,7 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
         Protection = null;
         _successor?.Dispose();
         _successor = null;
-        Held?.Clear();
+        _held = null;
         Release();
     }
 
@@ -250,14 +250,22 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
 
     // ---- Segments that came before their keys ----
 
-    public List<byte[]>? Held { get; private set; }
+    private List<byte[]>? _held;
 
     public void Hold(ReadOnlySpan<byte> segment)
     {
-        Held ??= [];
-        if (Held.Count < HeldLimit)
+        _held ??= [];
+        if (_held.Count < HeldLimit)
         {
-            Held.Add(segment.ToArray());
+            _held.Add(segment.ToArray());
         }
+    }
+
+    /// <summary>Gives up what is held: what is done with it may end the connection.</summary>
+    public List<byte[]> TakeHeld()
+    {
+        List<byte[]> held = _held ?? [];
+        _held = null;
+        return held;
     }
 }

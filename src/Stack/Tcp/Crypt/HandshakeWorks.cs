@@ -38,6 +38,8 @@ internal abstract class KeyWork(TcpEndpoint endpoint, uint localIsn, uint remote
 internal sealed class ServerWork(TcpEndpoint endpoint, ServerHandshake handshake, byte applicationBits, uint localIsn, uint remoteIsn, int init1Length)
     : KeyWork(endpoint, localIsn, remoteIsn)
 {
+    public override bool IsShort => handshake.KeyExchange != TcpcryptKeyExchange.EcdheP521;
+
     public int Init1Length => init1Length;
 
     public ReadOnlyMemory<byte> Init2 { get; private set; }
@@ -69,6 +71,8 @@ internal sealed class ClientStartWork(TcpEndpoint endpoint, CryptBlock crypt) : 
     private readonly TcpcryptKeyExchange _keyExchange = crypt.KeyExchange;
     private ClientHandshake? _handshake;
 
+    public override bool IsShort => _keyExchange == TcpcryptKeyExchange.EcdheP256;
+
     public override void Run(CryptoProvider provider, IHandshakeSecrets secrets)
     {
         int bits = _dialect == TcpcryptDialect.Reference ? 4096 : crypt.Settings.RsaKeySize;
@@ -92,6 +96,8 @@ internal sealed class ClientFinishWork(TcpEndpoint endpoint, ClientHandshake han
     : KeyWork(endpoint, localIsn, remoteIsn)
 {
     public ClientHandshake Handshake => handshake;
+
+    public override bool IsShort => handshake.KeyExchange == TcpcryptKeyExchange.EcdheP256;
 
     public override void Run(CryptoProvider provider, IHandshakeSecrets secrets) => SetResult(handshake.Complete(init2, applicationBits, out TcpcryptSession? session), session);
 
