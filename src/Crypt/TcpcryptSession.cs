@@ -138,6 +138,9 @@ public sealed partial class TcpcryptSession : IDisposable
     internal TcpcryptSession Next(bool openedHere, byte applicationBits = 0) =>
         Next(Agreement with { OpenedHere = openedHere, ApplicationBits = Dialect == TcpcryptDialect.Reference ? applicationBits : (byte)0 });
 
+    /// <summary>The same session, with a secret of its own to be wiped.</summary>
+    internal TcpcryptSession Copy() => new(_provider, Secret, Agreement, _chain, Index);
+
     internal void DropChain() => _chain.IsDropped = true;
 
     /// <summary>Nobody gets this index, or one below, from this process again: two connections under one ss[i] would share a key stream.</summary>

@@ -129,7 +129,19 @@ internal sealed partial class TcpEndpoint
         {
             // After a time-out an echo from before it may be stale (the peer's ACK of the hole was lost, and repetitions below RCV.NXT do not renew TS.Recent):
             // taken as a sample it would add all time-outs to the RTT, and time-outs would grow without end.
-            _rtt.OnSample(TimeSpan.FromMilliseconds(elapsed));
+            TimeSpan sample = TimeSpan.FromMilliseconds(elapsed);
+            if (IsProtected)
+            {
+                // No MAC covers the echo ([TD-78]): our own clock tells, and the echo only what it cannot, after a time-out, within what has passed since anything was acknowledged. Otherwise who alters echoes decides how long a loss stays unrepaired.
+                if (_rtt.Backoff == 0)
+                {
+                    return;
+                }
+
+                sample = TimeSpan.FromTicks(Math.Max(Math.Min(sample.Ticks, (now - _firstUnackedAt).Ticks), _rtt.MinRtt.Ticks));
+            }
+
+            _rtt.OnSample(sample);
         }
     }
 }
