@@ -82,6 +82,9 @@ public sealed partial class TcpcryptSession : IDisposable
     /// <summary>A listener may recognise it. Draft: always; Reference: when the connection before was accepted here as well.</summary>
     public bool CanListen => Agreement.CanListen;
 
+    /// <summary>Whether one of the roles is this session's; None stands for either ([TD-13]).</summary>
+    internal bool HasRole(TcpcryptRole roles) => roles == TcpcryptRole.None || roles == Role;
+
     /// <summary>
     /// The identifiers of nine octets by which a listener recognises the session in a NEXTK1: its own and, in Draft, those of the two that follow. Empty when a listener may not.
     /// </summary>
