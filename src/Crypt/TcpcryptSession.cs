@@ -15,7 +15,7 @@ public sealed partial class TcpcryptSession : IDisposable
     internal const int LookAhead = 2;
 
     private readonly CryptoProvider _provider;
-    private readonly byte[] _secret = GC.AllocateUninitializedArray<byte>(KeySchedule.SecretLength, pinned: true);
+    private byte[] _secret = GC.AllocateUninitializedArray<byte>(KeySchedule.SecretLength, pinned: true);
     private readonly byte[] _sessionId = new byte[KeySchedule.SecretLength];
     private readonly SessionChain _chain;
     private volatile bool _isDisposed;
@@ -26,7 +26,8 @@ public sealed partial class TcpcryptSession : IDisposable
     {
     }
 
-    private TcpcryptSession(CryptoProvider provider, ReadOnlySpan<byte> secret, SessionAgreement agreement, SessionChain? chain, long index)
+    /// <summary>ss[index] of a chain.</summary>
+    internal TcpcryptSession(CryptoProvider provider, ReadOnlySpan<byte> secret, SessionAgreement agreement, SessionChain? chain, long index)
     {
         _provider = provider;
         secret.CopyTo(_secret);
@@ -57,6 +58,9 @@ public sealed partial class TcpcryptSession : IDisposable
     /// <summary>The chain was flushed or missed: nothing of it may be used again.</summary>
     internal bool IsChainDropped => _chain.IsDropped;
 
+    /// <summary>What it shares with the others of its chain.</summary>
+    internal SessionChain SharedChain => _chain;
+
     /// <summary>SID[i], 32 octets, equal at both ends; not secret.</summary>
     public ReadOnlyMemory<byte> SessionId => _sessionId;
 
@@ -73,10 +77,10 @@ public sealed partial class TcpcryptSession : IDisposable
     public TcpcryptDialect Dialect => Agreement.Dialect;
 
     /// <summary>A connection to the peer may offer it. Draft: always ([TD-102]); Reference: when the connection before was opened here as well.</summary>
-    public bool CanOpen => Dialect == TcpcryptDialect.Draft || Agreement.OpenedHere;
+    public bool CanOpen => Agreement.CanOpen;
 
     /// <summary>A listener may recognise it. Draft: always; Reference: when the connection before was accepted here as well.</summary>
-    public bool CanListen => Dialect == TcpcryptDialect.Draft || !Agreement.OpenedHere;
+    public bool CanListen => Agreement.CanListen;
 
     /// <summary>Whether one of the roles is this session's; None stands for either ([TD-13]).</summary>
     internal bool HasRole(TcpcryptRole roles) => roles == TcpcryptRole.None || roles == Role;
@@ -137,6 +141,9 @@ public sealed partial class TcpcryptSession : IDisposable
     internal TcpcryptSession Next(bool openedHere, byte applicationBits = 0) =>
         Next(Agreement with { OpenedHere = openedHere, ApplicationBits = Dialect == TcpcryptDialect.Reference ? applicationBits : (byte)0 });
 
+    /// <summary>The same session, with a secret of its own to be wiped.</summary>
+    internal TcpcryptSession Copy() => new(_provider, Secret, Agreement, _chain, Index);
+
     internal void DropChain() => _chain.IsDropped = true;
 
     /// <summary>Nobody gets this index, or one below, from this process again: two connections under one ss[i] would share a key stream.</summary>
@@ -150,6 +157,7 @@ public sealed partial class TcpcryptSession : IDisposable
     {
         _isDisposed = true;
         CryptographicOperations.ZeroMemory(_secret);
+        _secret = [];       // what was wiped need not be kept
     }
 
     private int LookAheadHere => Dialect == TcpcryptDialect.Draft ? LookAhead : 0;
@@ -170,31 +178,31 @@ public sealed partial class TcpcryptSession : IDisposable
             session.Dispose();
         }
     }
+}
 
-    /// <summary>What the sessions of a chain share in this process.</summary>
-    private sealed class SessionChain(byte[] id)
+/// <summary>What the sessions of a chain share in this process.</summary>
+internal sealed class SessionChain(byte[] id)
+{
+    public byte[] Id { get; } = id;
+
+    private long _nextUnused;
+
+    public volatile bool IsDropped;
+
+    public long NextUnused => Volatile.Read(ref _nextUnused);
+
+    public void MarkTaken(long index)
     {
-        public byte[] Id { get; } = id;
-
-        private long _nextUnused;
-
-        public volatile bool IsDropped;
-
-        public long NextUnused => Volatile.Read(ref _nextUnused);
-
-        public void MarkTaken(long index)
+        long seen = NextUnused;
+        while (index >= seen)
         {
-            long seen = NextUnused;
-            while (index >= seen)
+            long before = Interlocked.CompareExchange(ref _nextUnused, index + 1, seen);
+            if (before == seen)
             {
-                long before = Interlocked.CompareExchange(ref _nextUnused, index + 1, seen);
-                if (before == seen)
-                {
-                    return;
-                }
-
-                seen = before;
+                return;
             }
+
+            seen = before;
         }
     }
 }
@@ -219,4 +227,10 @@ internal sealed record SessionAgreement
 
     /// <summary>This host opened the connection before. Matters to dialect Reference only (reference spec 8).</summary>
     public bool OpenedHere { get; init; }
+
+    /// <inheritdoc cref="TcpcryptSession.CanOpen"/>
+    public bool CanOpen => Dialect == TcpcryptDialect.Draft || OpenedHere;
+
+    /// <inheritdoc cref="TcpcryptSession.CanListen"/>
+    public bool CanListen => Dialect == TcpcryptDialect.Draft || !OpenedHere;
 }

@@ -3,7 +3,7 @@ namespace Tcpcrypt.Crypt;
 /// <summary>The generations of one direction that are in use: very few at a time.</summary>
 internal sealed class KeyRing : IDisposable
 {
-    private readonly List<DirectionKeys> _keys = [];
+    private ShortList<DirectionKeys> _keys;
     private DirectionKeys? _latest;
 
     /// <summary>Keys below this generation are gone for ever.</summary>
@@ -17,12 +17,11 @@ internal sealed class KeyRing : IDisposable
             return latest;
         }
 
-        foreach (DirectionKeys keys in _keys)
+        for (int i = 0; i < _keys.Count; i++)
         {
-            if (keys.Generation == generation)
+            if (_keys[i].Generation == generation)
             {
-                _latest = keys;
-                return keys;
+                return _latest = _keys[i];
             }
         }
 

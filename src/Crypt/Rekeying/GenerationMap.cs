@@ -6,7 +6,7 @@ namespace Tcpcrypt.Crypt;
 internal sealed class GenerationMap(ulong end)
 {
     // The first octet of each range; a range ends where the next begins, the last at End.
-    private readonly List<(ulong Start, long Generation)> _ranges = [];
+    private ShortList<(ulong Start, long Generation)> _ranges;
 
     /// <summary>The offset behind all octets ever sent.</summary>
     public ulong End { get; private set; } = end;
@@ -36,7 +36,7 @@ internal sealed class GenerationMap(ulong end)
     /// <summary>Octets leave for the first time.</summary>
     public void Append(ulong end, long generation)
     {
-        if (_ranges.Count == 0 || _ranges[^1].Generation != generation)
+        if (_ranges.Count == 0 || _ranges[_ranges.Count - 1].Generation != generation)
         {
             _ranges.Add((End, generation));
         }
@@ -48,12 +48,9 @@ internal sealed class GenerationMap(ulong end)
     public void Acknowledge(ulong una)
     {
         Start = Math.Clamp(una, Start, End);
-        int done = 0;
-        while (done < _ranges.Count && (done + 1 < _ranges.Count ? _ranges[done + 1].Start : End) <= Start)
+        while (_ranges.Count > 0 && (_ranges.Count > 1 ? _ranges[1].Start : End) <= Start)
         {
-            done++;
+            _ranges.RemoveAt(0);
         }
-
-        _ranges.RemoveRange(0, done);
     }
 }

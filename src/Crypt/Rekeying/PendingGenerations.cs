@@ -6,10 +6,11 @@ internal sealed class PendingGenerations
     private const int CountMax = 16;
 
     // Both numbers grow along the list: what another entry gives earlier and higher is not kept.
-    private readonly List<(ulong Offset, long Generation)> _entries = [];
+    private List<(ulong Offset, long Generation)>? _entries;
 
     public void Add(ulong offset, long generation)
     {
+        _entries ??= [];
         foreach ((ulong other, long otherGeneration) in _entries)
         {
             if (other <= offset && otherGeneration >= generation)
@@ -31,6 +32,11 @@ internal sealed class PendingGenerations
     public bool TryTake(ulong received, out long generation)
     {
         generation = 0;
+        if (_entries is null)
+        {
+            return false;
+        }
+
         int ready = 0;
         while (ready < _entries.Count && _entries[ready].Offset <= received)
         {

@@ -60,7 +60,7 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
         lock (_gate)
         {
             DropExpired();
-            if (_byChain.TryGetValue(ChainKey(session), out Entry? entry))
+            if (_byChain.TryGetValue(ChainKey(session.Chain.Span), out Entry? entry))
             {
                 Confirm(entry, session);
             }
@@ -89,9 +89,9 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
 
             foreach (Entry entry in entries)
             {
-                if (entry.Next.CanOpen && entry.Next.HasRole(roles) && entry.Next.Index <= entry.Confirmed + TcpcryptSession.LookAhead)
+                if (entry.Window.Agreement.CanOpen && entry.Window.HasRole(roles) && entry.Window.Index <= entry.Confirmed + TcpcryptSession.LookAhead)
                 {
-                    return TakeOut(entry, 0);
+                    return TakeOut(entry);
                 }
             }
 
@@ -110,25 +110,25 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
         lock (_gate)
         {
             DropExpired();
-            if (!_byIdentifier.TryGetValue(IdentifierKey(identifier), out Entry? entry))
+            if (!_byIdentifier.TryGetValue(SessionWindow.Key(identifier), out Entry? entry))
             {
                 return null;
             }
 
-            if (!entry.Next.HasRole(roles))
+            if (!entry.Window.HasRole(roles))
             {
                 // The peer sees a miss and drops its chain; and an identifier that was in a NEXTK1 must not hit later ([TD-103]).
                 Remove(entry);
                 return null;
             }
 
-            int ahead = 0;
-            while (!entry.Window[ahead].Identifier.SequenceEqual(identifier))
+            for (int ahead = entry.Window.Keys.IndexOf(SessionWindow.Key(identifier)); ahead > 0; ahead--)
             {
-                ahead++;
+                // Dead, since one beyond it was seen.
+                Advance(entry);
             }
 
-            TcpcryptSession session = TakeOut(entry, ahead);
+            TcpcryptSession session = TakeOut(entry);
             if (session.Dialect == TcpcryptDialect.Draft)
             {
                 entry.Confirmed = Math.Max(entry.Confirmed, session.Index + 1);
@@ -146,7 +146,7 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
         lock (_gate)
         {
             session.DropChain();
-            if (_byChain.TryGetValue(ChainKey(session), out Entry? entry))
+            if (_byChain.TryGetValue(ChainKey(session.Chain.Span), out Entry? entry))
             {
                 Remove(entry);
             }
@@ -161,7 +161,7 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
         {
             while (_byPeer.TryGetValue(peer, out LinkedList<Entry>? entries))
             {
-                entries.First!.Value.Next.DropChain();
+                entries.First!.Value.Window.Chain.IsDropped = true;
                 Remove(entries.First.Value);
             }
         }
@@ -174,7 +174,7 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
         {
             while (_byAge.First is { } oldest)
             {
-                oldest.Value.Next.DropChain();
+                oldest.Value.Window.Chain.IsDropped = true;
                 Remove(oldest.Value);
             }
         }
@@ -194,13 +194,7 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
     /// <summary>Wipes all sessions.</summary>
     public void Dispose() => Clear();
 
-    private static (UInt128 High, UInt128 Low) ChainKey(TcpcryptSession session)
-    {
-        ReadOnlySpan<byte> chain = session.Chain.Span;
-        return (MemoryMarshal.Read<UInt128>(chain), MemoryMarshal.Read<UInt128>(chain[16..]));
-    }
-
-    private static (ulong Head, byte Tail) IdentifierKey(ReadOnlySpan<byte> identifier) => (MemoryMarshal.Read<ulong>(identifier), identifier[8]);
+    private static (UInt128 High, UInt128 Low) ChainKey(ReadOnlySpan<byte> chain) => (MemoryMarshal.Read<UInt128>(chain), MemoryMarshal.Read<UInt128>(chain[16..]));
 
     private void Insert(IPAddress peer, TcpcryptSession session)
     {
@@ -210,28 +204,45 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
         }
 
         Entry entry = new(peer, session) { Since = _time.GetTimestamp() };
-        _byChain.Add(ChainKey(session), entry);
+        _byChain.Add(ChainKey(session.Chain.Span), entry);
         _byAge.AddLast(entry.Age);
         PeerList(peer).AddFirst(entry.AtPeer);
-        Index(session, entry);
-        Refill(entry);
+        Index(entry);
     }
 
-    /// <summary>A connection of the chain has become encrypting: the peer is at least there now. Never moves the entry backwards.</summary>
-    private void Confirm(Entry entry, TcpcryptSession session)
+    /// <summary>A connection that took its session from here has become encrypting. The same as adding what it leaves behind, without making that: dialect Draft only, where the entry has moved on already.</summary>
+    internal void Confirm(TcpcryptSession taken)
     {
-        if (session.Index > entry.Confirmed)
+        lock (_gate)
         {
-            entry.Confirmed = session.Index;
+            DropExpired();
+            if (_byChain.TryGetValue(ChainKey(taken.Chain.Span), out Entry? entry))
+            {
+                Confirm(entry, taken.Index + 1);
+            }
+        }
+    }
+
+    /// <summary>The peer is at least there now.</summary>
+    private void Confirm(Entry entry, long index)
+    {
+        if (index > entry.Confirmed)
+        {
+            entry.Confirmed = index;
             Renew(entry);
         }
+    }
 
-        if (session.Index > entry.Next.Index)
+    /// <summary>A connection of the chain has become encrypting. Never moves the entry backwards.</summary>
+    private void Confirm(Entry entry, TcpcryptSession session)
+    {
+        Confirm(entry, session.Index);
+        if (session.Index > entry.Window.Index)
         {
-            Shift(entry, entry.Window.Count);
-            entry.Window.Add(session);
-            Index(session, entry);
-            Refill(entry);
+            Unindex(entry);
+            entry.Window.Dispose();
+            entry.Window = new SessionWindow(session);
+            Index(entry);
         }
         else
         {
@@ -239,60 +250,50 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
         }
     }
 
-    private TcpcryptSession TakeOut(Entry entry, int ahead)
+    private TcpcryptSession TakeOut(Entry entry)
     {
-        Shift(entry, ahead);
-        TcpcryptSession session = entry.Next;
+        TcpcryptSession session = entry.Window.Create();
         session.MarkTaken();
         if (session.Dialect == TcpcryptDialect.Draft)
         {
-            // The look-ahead is derived before the first of the window leaves.
-            Refill(entry, TcpcryptSession.LookAhead + 2);
-            Unindex(session, entry);
-            entry.Window.RemoveAt(0);
+            Advance(entry);
         }
         else
         {
-            Detach(entry);
-            Unindex(session, entry);
+            Remove(entry);
         }
 
         return session;
     }
 
-    /// <summary>Wipes the first sessions of the window: indices that are dead, since one beyond them was seen.</summary>
-    private void Shift(Entry entry, int count)
+    private void Advance(Entry entry)
     {
-        for (int dead = 0; dead < count; dead++)
-        {
-            Unindex(entry.Window[dead], entry);
-            entry.Window[dead].Dispose();
-        }
-
-        entry.Window.RemoveRange(0, count);
+        Unindex(entry.Window.Keys[0], entry);
+        entry.Window.Advance();
+        _byIdentifier.TryAdd(entry.Window.Keys[^1], entry);
     }
 
-    private void Refill(Entry entry, int count = TcpcryptSession.LookAhead + 1)
+    private void Index(Entry entry)
     {
-        while (entry.Next.Dialect == TcpcryptDialect.Draft && entry.Window.Count < count)
+        if (entry.Window.Agreement.CanListen)
         {
-            TcpcryptSession session = entry.Window[^1].Next();
-            entry.Window.Add(session);
-            Index(session, entry);
+            foreach ((ulong, byte) key in entry.Window.Keys)
+            {
+                _byIdentifier.TryAdd(key, entry);
+            }
         }
     }
 
-    private void Index(TcpcryptSession session, Entry entry)
+    private void Unindex(Entry entry)
     {
-        if (session.CanListen)
+        foreach ((ulong, byte) key in entry.Window.Keys)
         {
-            _byIdentifier.TryAdd(IdentifierKey(session.Identifier), entry);
+            Unindex(key, entry);
         }
     }
 
-    private void Unindex(TcpcryptSession session, Entry entry)
+    private void Unindex((ulong, byte) key, Entry entry)
     {
-        (ulong, byte) key = IdentifierKey(session.Identifier);
         if (_byIdentifier.TryGetValue(key, out Entry? owner) && owner == entry)
         {
             _byIdentifier.Remove(key);
@@ -320,12 +321,13 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
     private void Remove(Entry entry)
     {
         Detach(entry);
-        Shift(entry, entry.Window.Count);
+        Unindex(entry);
+        entry.Window.Dispose();
     }
 
     private void Detach(Entry entry)
     {
-        _byChain.Remove(ChainKey(entry.Next));
+        _byChain.Remove(ChainKey(entry.Window.Chain.Id));
         _byAge.Remove(entry.Age);
         LinkedList<Entry> peers = entry.AtPeer.List!;
         peers.Remove(entry.AtPeer);
@@ -350,18 +352,15 @@ public sealed class TcpcryptSessionCache : ITcpcryptSessionStore, IDisposable
         public Entry(IPAddress peer, TcpcryptSession session)
         {
             Peer = peer;
-            Window = [session];
             Confirmed = session.Index;
+            Window = new SessionWindow(session);
             Age = new LinkedListNode<Entry>(this);
             AtPeer = new LinkedListNode<Entry>(this);
         }
 
         public IPAddress Peer { get; }
 
-        /// <summary>The next session of the chain and, in Draft, the two behind it.</summary>
-        public List<TcpcryptSession> Window { get; }
-
-        public TcpcryptSession Next => Window[0];
+        public SessionWindow Window { get; set; }
 
         /// <summary>The lowest index that the peer can still be waiting for, as far as we know.</summary>
         public long Confirmed { get; set; }

@@ -171,8 +171,60 @@ public sealed partial class IpStack
 
         TcpcryptRole roles = (CryptSettings.From(Options.Tcpcrypt) with { CMode = options.CMode ?? Options.Tcpcrypt.CMode }).ResumableRole;
         System.Net.IPAddress peer = remote.Address.ToIPAddress();
-        return await Task.Factory.StartNew(() => store.TakeForPeer(peer, roles), ct, TaskCreationOptions.None, TaskScheduler.Default).ConfigureAwait(false);
+        if (Interlocked.Increment(ref _storeCalls) > StoreCallLimit)
+        {
+            Interlocked.Decrement(ref _storeCalls);
+            await CountStoreFailureAsync().ConfigureAwait(false);
+            return null;
+        }
+
+        Task<TcpcryptSession?> taking = Task.Factory.StartNew(() => TakeCopy(store, peer, roles), CancellationToken.None, TaskCreationOptions.None, TaskScheduler.Default);
+        try
+        {
+            return await taking.WaitAsync(s_storePatience, Options.TimeProvider, ct).ConfigureAwait(false);
+        }
+        catch (Exception) when (!ct.IsCancellationRequested)
+        {
+            // Whatever is wrong with an application's store, the connection goes on with a full handshake.
+            await CountStoreFailureAsync().ConfigureAwait(false);
+            return null;
+        }
+        finally
+        {
+            if (!taking.IsCompleted)
+            {
+                // Nobody waits for it any more.
+                _ = taking.ContinueWith(static late => (late.IsCompletedSuccessfully ? late.Result : null)?.Dispose(), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            }
+        }
     }
+
+    /// <summary>How long a connect waits for an application's store of sessions, and how many calls of it may hang.</summary>
+    private static readonly TimeSpan s_storePatience = TimeSpan.FromSeconds(1);
+
+    private const int StoreCallLimit = 16;
+
+    private int _storeCalls;
+
+    /// <summary>A copy of what the store gives, which may be in another's hands, or wiped (then it throws); null where it may not be used here.</summary>
+    private TcpcryptSession? TakeCopy(ITcpcryptSessionStore store, System.Net.IPAddress peer, TcpcryptRole roles)
+    {
+        try
+        {
+            using TcpcryptSession? taken = store.TakeForPeer(peer, roles);
+            return taken is { CanOpen: true } && taken.HasRole(roles) ? taken.Copy() : null;
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _storeCalls);
+        }
+    }
+
+    private ValueTask<bool> CountStoreFailureAsync() => Host.InvokeAsync(0, static (_, core, _) =>
+    {
+        core.Counters.CryptStoreFailures++;
+        return true;
+    });
 
     /// <summary>The application gets a connection, by connect, accept or forward.</summary>
     internal void OnConnected(TcpConnection connection)

@@ -5,6 +5,9 @@ namespace Tcpcrypt.Core;
 /// <summary>Public-key work of one handshake: done outside of the core, so that established traffic does not wait for it, and brought back as a call.</summary>
 internal abstract class HandshakeWork : IDisposable
 {
+    /// <summary>It calls code of the application's, which may take its time, or never return: no public-key work waits behind it.</summary>
+    public virtual bool MayWait => false;
+
     /// <summary>With a fast provider it takes less than a thread that has to be awakened: below 0.1 ms.</summary>
     public virtual bool IsShort => false;
 
@@ -32,7 +35,7 @@ internal abstract class HandshakeWorkers
     public abstract bool IsFull { get; }
 
     /// <summary>Takes work that a stranger caused; false when it is full.</summary>
-    public bool TryQueue(HandshakeWork work)
+    public virtual bool TryQueue(HandshakeWork work)
     {
         if (IsFull)
         {

@@ -41,6 +41,9 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
     private readonly ConcurrentQueue<EcKeyPair> _pairs = new();
     private readonly Lock _rsaLock = new();
     private readonly Dictionary<int, (RsaKeyPair Key, TcpInstant MadeAt)> _rsaKeys = [];
+    private readonly ConcurrentQueue<HandshakeWork> _slow = new();
+    private int _slowWaiting;
+    private int _slowActive;
     private readonly bool _isFast = CryptoProvider.Default == CryptoProvider.Native;
     private int _waiting;
     private int _active;
@@ -61,6 +64,14 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
         if (_isStopped)
         {
             work.Dispose();
+            return;
+        }
+
+        if (work.MayWait)
+        {
+            Interlocked.Increment(ref _slowWaiting);
+            _slow.Enqueue(work);
+            ActivateSlow();
             return;
         }
 
@@ -97,6 +108,17 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
         return true;
     }
 
+    public override bool TryQueue(HandshakeWork work)
+    {
+        if (work.MayWait ? Volatile.Read(ref _slowWaiting) >= _options.QueueSize : IsFull)
+        {
+            return false;
+        }
+
+        Queue(work);
+        return true;
+    }
+
     /// <summary>Makes keys ahead of time.</summary>
     public void Prepare()
     {
@@ -113,6 +135,11 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
     {
         _isStopped = true;
         while (TryTake(out HandshakeWork? work))
+        {
+            work.Dispose();
+        }
+
+        while (_slow.TryDequeue(out HandshakeWork? work))
         {
             work.Dispose();
         }
@@ -243,6 +270,47 @@ internal sealed class HandshakePool : HandshakeWorkers, IHandshakeSecrets, IThre
             }
 
             active = seen;
+        }
+    }
+
+    /// <summary>What waits for the application has workers of its own: when it never returns, handshakes go on.</summary>
+    private void ActivateSlow()
+    {
+        int active = Volatile.Read(ref _slowActive);
+        while (active < _options.Workers)
+        {
+            int seen = Interlocked.CompareExchange(ref _slowActive, active + 1, active);
+            if (seen == active)
+            {
+                ThreadPool.UnsafeQueueUserWorkItem(static pool => pool.RunSlow(), this, preferLocal: false);
+                return;
+            }
+
+            active = seen;
+        }
+    }
+
+    [SuppressMessage("Design", "CA1031", Justification = "As above.")]
+    private void RunSlow()
+    {
+        try
+        {
+            while (_slow.TryDequeue(out HandshakeWork? work))
+            {
+                Interlocked.Decrement(ref _slowWaiting);
+                work.Run(CryptoProvider.Default, this);
+                _host.Enqueue(new Completion(work));
+            }
+        }
+        catch (Exception exception)
+        {
+            _host.FailWith(exception);
+        }
+
+        Interlocked.Decrement(ref _slowActive);
+        if (!_slow.IsEmpty && !_isStopped)
+        {
+            ActivateSlow();
         }
     }
 

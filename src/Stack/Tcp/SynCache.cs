@@ -60,10 +60,28 @@ internal sealed class SynCache(TcpLayer tcp)
             CryptOptions crypt = CryptOptions.Parse(seg.Options, layer.Kinds, isOpeningSyn: true);
             if (crypt.Has(Suboptions.AnyNextK1))
             {
-                // The application's store may take its time: the SYN is answered when the store has answered, repetitions meanwhile are dropped.
-                return _lookUps.Contains(tuple) || !layer.Workers.TryQueue(new LookUp(this, store, listener, tuple, seg, crypt.SessionIdentifier, settings.ResumableRole, minimumIsn))
-                    ? DropReason.CryptQueueFull
-                    : _lookUps.Add(tuple) ? SegmentVerdict.Processed : DropReason.CryptQueueFull;
+                // The application's store may take its time: the SYN is answered when the store has answered. One that is repeated meanwhile has waited enough, or the opener would go plain: it is answered as a miss.
+                if (_lookUps.TryGetValue(tuple, out TcpInstant since))
+                {
+                    if (now - since < s_storePatience)
+                    {
+                        return DropReason.CryptQueueFull;
+                    }
+
+                    _lookUps.Remove(tuple);
+                    _core.Counters.CryptStoreFailures++;
+                }
+                else if (layer.Workers.TryQueue(new LookUp(this, store, listener, tuple, seg, crypt.SessionIdentifier, settings.ResumableRole, minimumIsn)))
+                {
+                    _lookUps.Add(tuple, now);
+                    return SegmentVerdict.Processed;
+                }
+                else
+                {
+                    _core.Counters.CryptStoreFailures++;
+                }
+
+                return OnSyn(now, listener, tuple, seg, minimumIsn, null);
             }
         }
 
@@ -300,7 +318,10 @@ internal sealed class SynCache(TcpLayer tcp)
     private static bool IsPkConfProbe(HalfOpen half, scoped in Segment seg) =>
         half.Crypt is { State: CryptState.HelloSent } crypt && seg.Seq == half.Irs && CryptOptions.Parse(seg.Options, crypt.Layer.Kinds, isOpeningSyn: false).Has(Suboptions.AnyPkConf);
 
-    private readonly HashSet<FourTuple> _lookUps = [];
+    /// <summary>How long a SYN waits for an application's store: less than an opener's first time-out.</summary>
+    private static readonly TimeSpan s_storePatience = TimeSpan.FromMilliseconds(500);
+
+    private readonly Dictionary<FourTuple, TcpInstant> _lookUps = [];
 
     /// <summary>Asks a store of the application's own for the session of a NEXTK1, and goes on with the SYN afterwards.</summary>
     private sealed class LookUp : HandshakeWork
@@ -315,6 +336,8 @@ internal sealed class SynCache(TcpLayer tcp)
         private readonly Seq<Local>? _minimumIsn;
         private TcpcryptSession? _session;
         private bool _hasFailed;
+
+        public override bool MayWait => true;
 
         public LookUp(SynCache cache, ITcpcryptSessionStore store, TcpListener listener, in FourTuple tuple, scoped in Segment seg, ReadOnlySpan<byte> identifier, TcpcryptRole roles, Seq<Local>? minimumIsn)
         {
@@ -333,7 +356,10 @@ internal sealed class SynCache(TcpLayer tcp)
         {
             try
             {
-                _session = _store.Take(_identifier, _roles);
+                // A copy: what the store gives may be another session, in another's hands, or wiped.
+                using TcpcryptSession? taken = _store.Take(_identifier, _roles);
+                _session = taken is not null && taken.HasRole(_roles) ? taken.Find(_identifier) : null;
+                _hasFailed = taken is not null && _session is null;
             }
             catch (Exception)
             {
@@ -343,9 +369,8 @@ internal sealed class SynCache(TcpLayer tcp)
 
         public override void Complete(TcpInstant now)
         {
-            _cache._lookUps.Remove(_tuple);
             _cache._core.Counters.CryptStoreFailures += _hasFailed ? 1 : 0;
-            if (_listener.IsClosed || _cache.IsKnown(_tuple) || !TcpHeader.TryParse(_syn, out TcpHeader header))
+            if (!_cache._lookUps.Remove(_tuple) || _listener.IsClosed || _cache.IsKnown(_tuple) || !TcpHeader.TryParse(_syn, out TcpHeader header))
             {
                 Dispose();
                 return;

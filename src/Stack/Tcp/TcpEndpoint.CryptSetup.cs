@@ -379,6 +379,7 @@ internal sealed partial class TcpEndpoint
         KeepWindow();
         _unackedInit = 0;
         AcknowledgeInit(now, crypt);
+        crypt.Init = default;
         crypt.LocalPublicKey = work.Handshake.LocalPublicKey;
         crypt.RemotePublicKey = work.Handshake.RemotePublicKey;
         EnterEncrypting(now, crypt, work.TakeSession(), work.TakeProtection());
@@ -428,6 +429,7 @@ internal sealed partial class TcpEndpoint
             offset = 0;
         }
 
+        int capacity = offset == 0 && isKnown ? length : InitMessage.MaxLength;
         ReadOnlySpan<byte> part = seg.Payload;
         if (offset < 0)
         {
@@ -435,7 +437,7 @@ internal sealed partial class TcpEndpoint
             offset = 0;
         }
 
-        crypt.Gather(offset, part);
+        crypt.Gather(offset, part, capacity);
         if (crypt.Gathered.Length < InitMessage.PrefixLength)
         {
             length = 0;

@@ -162,8 +162,7 @@ internal sealed partial class TcpEndpoint
     {
         if (crypt.IsDraft)
         {
-            RekeyLimits limits = new() { AfterBytes = (ulong)crypt.Settings.RekeyAfterBytes, After = crypt.Settings.RekeyAfter };
-            _rekeying = new SegmentRekeying(new SyncClock(), limits, SendOffset(crypt, HeadSeq), now.SinceStart);
+            _rekeying = new SegmentRekeying(new SyncClock(), crypt.Settings.RekeyLimits, SendOffset(crypt, HeadSeq), now.SinceStart);
         }
         else if (crypt.Settings.LegacyCipherByteLimit is { } limit)
         {

@@ -499,8 +499,8 @@ internal sealed partial class TcpEndpoint
         _undo.Repeats = _sent.InRepeat > 0 ? _sent.InRepeat : -1;
     }
 
-    /// <summary>The echo is older than the first repeat, so it answers an original (RFC 3522 §3.2).</summary>
-    private bool IsEchoOfOriginal(in AckSummary ack) => _undo.RepeatedAt is uint at && ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at);
+    /// <summary>The echo is older than the first repeat, so it answers an original (RFC 3522 §3.2). No MAC covers it ([TD-78]), so under one it says nothing.</summary>
+    private bool IsEchoOfOriginal(in AckSummary ack) => !IsProtected && _undo.RepeatedAt is uint at && ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at);
 
     private bool MayUndo(in AckSummary ack) => _undo.IsPossible && (_undo.Repeats == 0 || IsEchoOfOriginal(ack));
 
@@ -621,7 +621,19 @@ internal sealed partial class TcpEndpoint
         {
             // After a time-out an echo from before it may be stale (the peer's ACK of the hole was lost, and repetitions below RCV.NXT do not renew TS.Recent):
             // taken as a sample it would add all time-outs to the RTT, and time-outs would grow without end.
-            _rtt.OnSample(ack.Now, TimeSpan.FromMilliseconds(elapsed));
+            TimeSpan sample = TimeSpan.FromMilliseconds(elapsed);
+            if (IsProtected)
+            {
+                // No MAC covers the echo ([TD-78]): our own clock tells, and the echo only what it cannot, after a time-out, within what has passed since anything was acknowledged. Otherwise who alters echoes decides how long a loss stays unrepaired.
+                if (!ack.IsAfterTimeout)
+                {
+                    return;
+                }
+
+                sample = TimeSpan.FromTicks(Math.Max(Math.Min(sample.Ticks, (ack.Now - ack.UnackedSince).Ticks), _rtt.MinRtt.Ticks));
+            }
+
+            _rtt.OnSample(ack.Now, sample);
         }
     }
 

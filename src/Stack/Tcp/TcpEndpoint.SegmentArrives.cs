@@ -339,7 +339,12 @@ internal sealed partial class TcpEndpoint
             _keepAliveProbes = 0;
         }
 
-        AckSummary ack = new(now, _snd.Una, _snd.Nxt, _recover, _rtt.MinRtt, _ts.IsOn && seg.HasTimestamps ? seg.TsEcr : null) { Count = seg.Count };
+        AckSummary ack = new(now, _snd.Una, _snd.Nxt, _recover, _rtt.MinRtt, _ts.IsOn && seg.HasTimestamps ? seg.TsEcr : null)
+        {
+            Count = seg.Count,
+            UnackedSince = _firstUnackedAt,
+            IsAfterTimeout = _rtt.Backoff > 0,
+        };
         bool isWindowSame = unchecked((uint)seg.WindowField << _snd.Shift) == _snd.Wnd;
         bool wasInFlight = FlightSize > 0;
         if (seg.Ack > _snd.Una)
@@ -389,6 +394,11 @@ internal sealed partial class TcpEndpoint
         SendQueue.Release(SendQueue.Head + dataOctets);
         _snd.Una = seg.Ack;
         _unackedInit -= initOctets;
+        if (initOctets > 0 && _unackedInit == 0)
+        {
+            _crypt!.Init = default;
+        }
+
         _isFinAcked |= isFinAcked;
         if (_snd.HasUrgent && _snd.Una >= _snd.Up)
         {

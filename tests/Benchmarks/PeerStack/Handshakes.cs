@@ -13,7 +13,7 @@ namespace Tcpcrypt.Benchmarks;
 /// </summary>
 internal static partial class Handshakes
 {
-    private const string Usage = "usage: PeerStack load TUN ADDRESS/PREFIX SERVER plain|p256|p521|rsa-2048|rsa-4096|resume COUNT PARALLEL PID";
+    private const string Usage = "usage: PeerStack load TUN ADDRESS/PREFIX SERVER plain|p256|p521|rsa-2048|rsa-4096|resume COUNT PARALLEL PID\n       PeerStack load TUN ADDRESS/PREFIX SERVER bulk-plain|bulk MEGABYTES 1 PID";
 
     private const int ThreadCpuClock = 3;
 
@@ -39,7 +39,7 @@ internal static partial class Handshakes
             Scheduling = ContinuationScheduling.Inline,
             Tcpcrypt = new TcpcryptOptions
             {
-                Policy = kind == "plain" ? TcpcryptPolicy.Disabled : TcpcryptPolicy.Required,
+                Policy = kind is "plain" or "bulk-plain" ? TcpcryptPolicy.Disabled : TcpcryptPolicy.Required,
                 AllowResumption = kind == "resume",
                 PrepareRsaKey = kind.StartsWith("rsa", StringComparison.Ordinal),
                 RsaKeySize = rsaBits,
@@ -48,6 +48,12 @@ internal static partial class Handshakes
         if (kind.StartsWith("rsa", StringComparison.Ordinal))
         {
             LightRsaKeyPair.GiveTo(stack, rsaBits);
+        }
+
+        if (kind is "bulk" or "bulk-plain")
+        {
+            await BulkAsync(stack, IPAddress.Parse(server), kind, count, pid);
+            return 0;
         }
 
         Load load = new(stack, IPAddress.Parse(server), kind, parallel);
@@ -64,6 +70,42 @@ internal static partial class Handshakes
         Console.WriteLine(FormattableString.Invariant(
             $$"""{"kind":"{{kind}}","n":{{count}},"parallel":{{parallel}},"conn_s":{{count / seconds:F0}},"server_us":{{serverCpu / count * 1e6:F1}},"client_us":{{clientCpu / count * 1e6:F1}}}"""));
         return 0;
+    }
+
+    /// <summary>Sends so many megabytes to the server's sink, after a quarter as many to warm up; the CPU of both sides per GB.</summary>
+    private static async Task BulkAsync(IpStack stack, IPAddress server, string kind, int megabytes, int pid)
+    {
+        await using TcpConnection connection = await stack.ConnectAsync(new IPEndPoint(server, Ports.Sink));
+        if (connection.Tcpcrypt.IsEncrypted != (kind == "bulk"))
+        {
+            throw new InvalidOperationException($"The connection was not what \"{kind}\" asks for: {connection.Tcpcrypt}.");
+        }
+
+        await SendAsync(connection, megabytes / 4);
+        double serverCpu = CpuSeconds(pid);
+        double clientCpu = CpuSeconds(Environment.ProcessId);
+        long start = Stopwatch.GetTimestamp();
+        await SendAsync(connection, megabytes);
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        await Task.Delay(s_settle);
+        double gigabytes = megabytes / 1e3;
+        serverCpu = (CpuSeconds(pid) - serverCpu) / gigabytes;
+        clientCpu = (CpuSeconds(Environment.ProcessId) - clientCpu) / gigabytes;
+        Console.WriteLine(FormattableString.Invariant(
+            $$"""{"kind":"{{kind}}","gbit_s":{{gigabytes * 8 / seconds:F2}},"sender_cpu_s_per_gb":{{clientCpu:F3}},"receiver_cpu_s_per_gb":{{serverCpu:F3}}}"""));
+    }
+
+    private static async Task SendAsync(TcpConnection connection, int megabytes)
+    {
+        for (long left = megabytes * 1_000_000L; left > 0;)
+        {
+            Memory<byte> room = connection.Output.GetMemory(16 * 1024);
+            int part = (int)Math.Min(left, room.Length);
+            room.Span[..part].Fill((byte)left);
+            connection.Output.Advance(part);
+            left -= part;
+            await connection.Output.FlushAsync();
+        }
     }
 
     /// <summary>The CPU time of this thread, user and system.</summary>

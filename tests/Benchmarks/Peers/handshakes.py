@@ -8,6 +8,7 @@ SslStream (dotnet/netbench), with ECDSA and RSA-2048 certificates and resumed; t
 
 Two loads. Busy: 32 connections at a time (8 clients of the C server, which serves one after another). One at a time: the server sleeps and wakes several times per connection, and that costs more than it
 looks like on virtual processors. Compare within a load. All .NET processes run without tiered compilation, ours too; "SslStream, as it comes" is with it and still compiles while it is measured.
+Bulk, in the same run: one long encrypted transfer between two of our stacks beside a plain one, and TLS beside plain over the kernel's loopback; CPU per GB of either side.
 Floors, in the same run: the primitives alone, and all of src/Crypt's work in memory; a busy server's plain connection comes on top of either.
 The command fails when a goal against the C server is missed under the busy load.
 """
@@ -22,6 +23,7 @@ KINDS = {"plain": ("p256", 4000), "p256": ("p256", 3200), "p521": ("p521", 640),
 TLS = {"ecdsa": "ecdsa-default", "rsa": "rsa-default", "resume": "ecdsa-resume"}    # tlsbench's names and netbench's
 NAMES = {"plain": "tcpcrypt off", "p256": "ECDHE P-256", "p521": "ECDHE P-521", "rsa-2048": "OAEP-RSA-2048 as S", "rsa-4096": "OAEP-RSA-4096 as S", "resume": "resumption",
          "ecdsa": "TLS 1.3, ECDSA P-256", "rsa": "TLS 1.3, RSA-2048", "tls-resume": "TLS 1.3, resumed"}
+BULK = {"bulk-plain": "ours, tcpcrypt off", "bulk": "ours, AES-128 and HMAC-SHA-256", "tls-plain": "kernel's loopback, plain", "tls": "kernel's loopback, OpenSSL's AES-128-GCM"}
 LOADS = {"busy": "32 at a time", "single": "one at a time"}
 # (ours, theirs, of OpenSSL in C, of SslStream): our server may take one part in so many
 GOALS = [("p256", "ecdsa", 3, 11), ("rsa-4096", "rsa", 8, 18), ("resume", "resume", 6, 16)]
@@ -67,6 +69,17 @@ def sslstream(kind, load, o, tiered="0"):
     return last_line(f"{run.B}/netbench/netbench conns {TLS[kind]} {o.secs} {32 if load == 'busy' else 1}", env=dict(os.environ, DOTNET_TieredCompilation=tiered))
 
 
+def bulk(kind, o):
+    """One long transfer: between two of our stacks, or by the C server's TLS over the kernel's TCP."""
+    if kind.startswith("tls"):
+        return last_line(f"{run.B}/tlsbench bulk {'plain' if kind == 'tls-plain' else 'rsa'} {o.secs}")
+    server = run.start(f"{OURS} {SERVER_TUN} 10.77.0.2/24 sink --no-warm-up --tcpcrypt p256 --scheduling {o.scheduling}", NS, "")
+    try:
+        return last_line(f"ip netns exec {NS} {OURS} load {CLIENT_TUN} 10.77.1.2/24 10.77.0.2 {kind} {int(o.secs * 600)} 1 {server.pid}")
+    finally:
+        run.stop(server)
+
+
 def figure(results, who, kind, load, column="server_us"):
     values = [r[column] for r in results if (r["who"], r["kind"], r["load"]) == (who, kind, load)]
     return run.med(values) if values else None
@@ -95,6 +108,15 @@ def table(results, load):
             name = NAMES["tls-resume" if who != "ours" and kind == "resume" else kind]
             print(f"| {who} | {name} | {run.fmt(us)} | {spread(results, who, kind, load)} | {run.fmt(figure(results, who, kind, load, 'client_us'))} | "
                   f"{run.fmt(figure(results, who, kind, load, 'conn_s'))} | {f'{us / base:.2f}' if base else ''} | {floors} |")
+
+
+def bulk_table(results):
+    print("\n## bulk (CPU s/GB, lower is better)\n| transfer | sender | receiver | both | Gbit/s |\n|---|---|---|---|---|")
+    for kind, name in BULK.items():
+        values = [r for r in results if r["who"] == "bulk" and r["kind"] == kind]
+        if values:
+            sender, receiver = (run.med([r[side + "_cpu_s_per_gb"] for r in values]) for side in ("sender", "receiver"))
+            print(f"| {name} | {run.fmt(sender)} | {run.fmt(receiver)} | {run.fmt(sender + receiver)} | {run.fmt(run.med([r['gbit_s'] for r in values]))} |")
 
 
 def goals(results, loads):
@@ -145,6 +167,11 @@ def main():
                 add(json.loads(line), who="floor", load="", round=r)
             for kind in TLS:
                 add(last_line(f"{run.B}/tlsbench mem {kind} 300"), who="floor", kind="tls-" + kind, load="", round=r)
+            for kind in BULK:
+                try:
+                    add(bulk(kind, o), who="bulk", kind=kind, load="", round=r)
+                except (RuntimeError, subprocess.TimeoutExpired) as e:
+                    print(f"# bulk {kind} round {r}: {e}", file=sys.stderr)
             for kind, who, load, measure in runs:
                 try:
                     add(measure(kind, load, o), who=who, kind=kind, load=load, round=r)
@@ -154,6 +181,7 @@ def main():
         down()
     for load in loads:
         table(results, load)
+    bulk_table(results)
     sys.exit(0 if goals(results, loads) else 1)
 
 

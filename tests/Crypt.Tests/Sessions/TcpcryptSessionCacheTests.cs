@@ -283,17 +283,19 @@ internal sealed class TcpcryptSessionCacheTests
         TcpcryptSession accepted = Create(2, dialect: TcpcryptDialect.Reference).Next(openedHere: false);
         byte[] openedIdentifier = opened.Identifier.ToArray();
         byte[] acceptedIdentifier = accepted.Identifier.ToArray();
+        byte[] ahead = accepted.Next().Identifier.ToArray();
         cache.Add(Peer, opened);
         cache.Add(Peer, accepted);
         Assert.That(cache.Take(openedIdentifier, TcpcryptRole.None), Is.Null, "opened here");
-        Assert.That(cache.TakeForPeer(Peer, TcpcryptRole.None), Is.SameAs(opened));
+        TcpcryptSession taken = cache.TakeForPeer(Peer, TcpcryptRole.None)!;
+        Assert.That(taken.Identifier.ToArray(), Is.EqualTo(openedIdentifier));
         Assert.That(cache.TakeForPeer(Peer, TcpcryptRole.None), Is.Null, "accepted here, or in use");
-        Assert.That(cache.Take(accepted.Next().Identifier, TcpcryptRole.None), Is.Null, "no look-ahead");
-        Assert.That(cache.Take(acceptedIdentifier, TcpcryptRole.None), Is.SameAs(accepted));
+        Assert.That(cache.Take(ahead, TcpcryptRole.None), Is.Null, "no look-ahead");
+        Assert.That(cache.Take(acceptedIdentifier, TcpcryptRole.None)?.Identifier.ToArray(), Is.EqualTo(acceptedIdentifier));
         Assert.That(cache.Take(acceptedIdentifier, TcpcryptRole.None), Is.Null);
         Assert.That(cache.Count, Is.Zero);
 
-        cache.Add(Peer, opened.Next(openedHere: true));
+        cache.Add(Peer, taken.Next(openedHere: true));
         Assert.That(cache.TakeForPeer(Peer, TcpcryptRole.None)?.Index, Is.EqualTo(2), "the connection was encrypting");
     }
 

@@ -50,6 +50,44 @@ public sealed class AttackerTests
         Assert.That((talk.Client.State, talk.Server.State), Is.EqualTo((TcpState.Established, TcpState.Established)), $"{talk}");
     }
 
+    [Test]
+    [Spec("TD-78"), Spec("REF-12")]
+    public void Altered_echoes_of_timestamps_neither_starve_nor_flood_a_connection([Values(-100_000, -3_000, 3, 100_000)] int shift, [Values] bool reference)
+    {
+        SecretTalk talk = new(19, Attacks.None);
+        talk.Path.B.Core.Crypt!.Settings = talk.Path.B.Core.Crypt.Settings with { SendsMarker = !reference };
+        Assert.That(talk.Connect() && talk.IsEncrypted, Is.True);
+        int count = 0;
+        talk.Path.Hook = (toA, packet) =>
+        {
+            // The first option under MAC is that of timestamps; now and then a packet is lost.
+            if (packet[40] == 8)
+            {
+                packet = [.. packet];
+                Span<byte> echo = packet.AsSpan(46, 4);
+                System.Buffers.Binary.BinaryPrimitives.WriteUInt32BigEndian(echo, unchecked(System.Buffers.Binary.BinaryPrimitives.ReadUInt32BigEndian(echo) + (uint)shift));
+                Seg.FixChecksums(packet);
+            }
+
+            return ++count % 37 == 0 ? null : packet;
+        };
+        TimeSpan longest = TimeSpan.Zero;
+        long before = talk.Path.NowNs;
+        bool isDone = talk.Transfer(300_000, seconds: 600, meanwhile: () =>
+        {
+            foreach (TcpInfo info in (TcpInfo[])[talk.Client.GetInfo(), talk.Server!.GetInfo()])
+            {
+                longest = info.Backoff == 0 && info.RetransmissionTimeout > longest ? info.RetransmissionTimeout : longest;
+            }
+        });
+        using (Assert.EnterMultipleScope())
+        {
+            Assert.That(isDone, Is.True, $"{talk}");
+            Assert.That(longest, Is.LessThan(TimeSpan.FromSeconds(2)));
+            Assert.That((talk.Path.NowNs - before) / 1e9, Is.LessThan(60));
+        }
+    }
+
     private static void AssertNotPlain(SecretTalk talk)
     {
         foreach (SteppedSocket? socket in (SteppedSocket?[])[talk.Client, talk.Server])

@@ -78,7 +78,7 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
     /// <summary>S/HELLO* dropped in SYN-SENT ([TD-37]).</summary>
     public int DroppedHellos { get; set; }
 
-    /// <summary>Our INIT message.</summary>
+    /// <summary>Our INIT message, until it is acknowledged.</summary>
     public ReadOnlyMemory<byte> Init { get; set; }
 
     /// <summary>Public-key work is under way.</summary>
@@ -165,15 +165,20 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
         Role = session.Agreement.Role;
         SessionId = session.SessionId;
         Protection = protection;
-        if (Settings.AllowResumption && Layer.Sessions is not null)
+        if (Settings.AllowResumption && Layer.Sessions is not null && !IsNextKept)
         {
             _successor = session.Next(IsOpener, ApplicationBits);
         }
 
         Session = session;
         session.Dispose();
+        PkConf = [];
+        AckCookie = null;
         Release();
     }
+
+    /// <summary>The session came out of our own cache, where the chain has moved on.</summary>
+    private bool IsNextKept => IsResumed && IsDraft && Layer.Sessions is TcpcryptSessionCache;
 
     /// <summary>The first segment with a valid MAC: the peer has the keys.</summary>
     public void OnAuthenticated(Ipv4Address peer)
@@ -188,6 +193,10 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
         {
             _successor = null;
             Layer.Keep(peer, successor);
+        }
+        else if (IsNextKept && Settings.AllowResumption && Session is { IsChainDropped: false } session)
+        {
+            ((TcpcryptSessionCache)Layer.Sessions!).Confirm(session);
         }
     }
 
@@ -239,7 +248,10 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
     public ReadOnlySpan<byte> Gathered => _gathered.AsSpan(0, _gatheredLength);
 
     /// <summary>Adds the part of an INIT message that starts <paramref name="offset"/> octets into it. Parts ahead of what is there are left to their retransmission.</summary>
-    public void Gather(int offset, ReadOnlySpan<byte> part)
+    /// <param name="offset">Where the part starts.</param>
+    /// <param name="part">The octets.</param>
+    /// <param name="length">The length of the message, if the part says it: no more is kept than shows that there is too much.</param>
+    public void Gather(int offset, ReadOnlySpan<byte> part, int length)
     {
         int known = _gatheredLength - offset;
         if (known < 0 || known >= part.Length)
@@ -247,7 +259,7 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
             return;
         }
 
-        _gathered ??= new byte[InitMessage.MaxLength];
+        _gathered ??= new byte[Math.Min(length + 1, InitMessage.MaxLength)];
         part = part[known..];
         part = part[..Math.Min(part.Length, _gathered.Length - _gatheredLength)];
         part.CopyTo(_gathered.AsSpan(_gatheredLength));

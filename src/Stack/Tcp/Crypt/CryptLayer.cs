@@ -68,6 +68,8 @@ internal sealed class CryptLayer(CryptLayerOptions options, StackCounters counte
     {
         private bool _hasFailed;
 
+        public override bool MayWait => true;
+
         [SuppressMessage("Design", "CA1031", Justification = "Whatever is wrong with an application's store, connections go on without it.")]
         public override void Run(CryptoProvider provider, IHandshakeSecrets secrets)
         {

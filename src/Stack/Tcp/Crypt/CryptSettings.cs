@@ -35,6 +35,11 @@ internal sealed record CryptSettings
 
     public TimeSpan RekeyAfter { get; init; } = TimeSpan.FromHours(1);
 
+    /// <summary>The two above, for all connections.</summary>
+    public RekeyLimits RekeyLimits => field is { } known && known.AfterBytes == (ulong)RekeyAfterBytes && known.After == RekeyAfter
+        ? known
+        : field = new RekeyLimits { AfterBytes = (ulong)RekeyAfterBytes, After = RekeyAfter };
+
     public long? LegacyCipherByteLimit { get; init; }
 
     /// <summary>For tests: added to all offsets of dialect Draft at both ends, so that 2^32 is near.</summary>

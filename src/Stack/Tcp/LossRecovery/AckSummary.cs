@@ -29,6 +29,12 @@ internal struct AckSummary
     /// <summary>The echo of our timestamp; null without one.</summary>
     public uint? TsEcr { get; }
 
+    /// <summary>When the oldest octet in flight became so.</summary>
+    public TcpInstant UnackedSince { get; init; }
+
+    /// <summary>The retransmission timer has expired since the last progress.</summary>
+    public bool IsAfterTimeout { get; init; }
+
     /// <summary>SND.UNA moved.</summary>
     public bool IsAdvance { get; set; }
 
