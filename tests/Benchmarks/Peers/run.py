@@ -79,9 +79,10 @@ def sysctl(ns, **kv):
 
 def up(topo, o, path):
     down()
+    os.environ["PEERS_CC"] = o.cc    # srv and load set it themselves: a namespace may not be allowed to change its default
     for n in (C, S):
         sh(f"ip netns add {n}; ip -n {n} link set lo up")
-        sysctl(n, net__ipv4__tcp_congestion_control=o.cc, net__ipv4__tcp_rmem="4096 131072 33554432", net__ipv4__tcp_wmem="4096 65536 16777216",
+        sysctl(n, net__ipv4__tcp_rmem="4096 131072 33554432", net__ipv4__tcp_wmem="4096 65536 16777216",
                net__ipv4__ip_local_port_range="1100 64999", net__ipv4__tcp_no_metrics_save=1, net__ipv4__conf__all__rp_filter=0,
                net__ipv4__conf__default__rp_filter=0, net__core__somaxconn=8192, net__ipv4__tcp_max_syn_backlog=8192)
     def tun(ns, dev, addr, peer=None):
