@@ -499,10 +499,13 @@ internal sealed partial class TcpEndpoint
         _undo.Repeats = _sent.InRepeat > 0 ? _sent.InRepeat : -1;
     }
 
-    /// <summary>The echo is older than the first repeat, so it answers an original (RFC 3522 §3.2). No MAC covers it ([TD-78]), so under one it says nothing.</summary>
-    private bool IsEchoOfOriginal(in AckSummary ack) => !IsProtected && _undo.RepeatedAt is uint at && ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at);
+    /// <summary>
+    /// Nothing was repeated in the episode, or the echo is older than the first repeat: an original is answered (RFC 3522 §3.2). No MAC covers the echo ([TD-78]), so under one it says nothing.
+    /// </summary>
+    private bool IsOriginalAnswered(in AckSummary ack) =>
+        _undo.RepeatedAt is not uint at || (!IsProtected && ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at));
 
-    private bool MayUndo(in AckSummary ack) => _undo.IsPossible && (_undo.Repeats == 0 || IsEchoOfOriginal(ack));
+    private bool MayUndo(in AckSummary ack) => _undo.IsPossible && (_undo.Repeats == 0 || IsOriginalAnswered(ack));
 
     /// <summary>The whole episode is over, and was for nothing. True when the state is held: without SACK duplicates of the repeats may still come (RFC 6582 §4).</summary>
     private bool TryUndoRecovery(in AckSummary ack)
@@ -533,7 +536,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>A partial ACK of originals: the path reorders.</summary>
     private bool TryUndoPartial(in AckSummary ack)
     {
-        if (!_undo.IsPossible || !IsEchoOfOriginal(ack))
+        if (!_undo.IsPossible || !IsOriginalAnswered(ack))
         {
             return false;
         }
