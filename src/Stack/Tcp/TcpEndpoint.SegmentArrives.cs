@@ -233,6 +233,7 @@ internal sealed partial class TcpEndpoint
         if (!IsClosed)
         {
             RequestStrayAck(now, hasData: seg.Len > 0, isOldData: seg.Payload.Length > 0 && seg.End <= _rcv.Nxt);
+            NoteDuplicate(now, seg.Seq, Seq<Remote>.Min(seg.Seq + (uint)seg.Payload.Length, _rcv.Nxt));
         }
 
         return _rcv.Wnd == 0 || seg.Seq > _rcv.Nxt ? DropReason.TcpOutsideWindow : DropReason.TcpDuplicateData;
