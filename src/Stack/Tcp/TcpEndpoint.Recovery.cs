@@ -240,9 +240,9 @@ internal sealed partial class TcpEndpoint
     {
         if (_agreed.Sack)
         {
-            _timers.Cancel(TcpTimer.Reordering);
             if (_rack.IsAdvanced)
             {
+                _timers.Cancel(TcpTimer.Reordering);
                 _rack.IsAdvanced = false;
                 DetectByTime(now);
             }
