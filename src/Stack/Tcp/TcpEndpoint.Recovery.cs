@@ -412,6 +412,7 @@ internal sealed partial class TcpEndpoint
             BeginUndo();
         }
 
+        _dupAcked = 0;
         _congestion.Cwnd = Pipe + _congestion.Smss;
         if (_lossState <= LossState.Disorder && _sent.Sacked >= 3L * _congestion.Smss)
         {
@@ -421,7 +422,6 @@ internal sealed partial class TcpEndpoint
 
         _lossState = LossState.Loss;
         _recover = _snd.Nxt;
-        _dupAcked = 0;
         _timeoutTsVal = TsVal(now);
 
         // RFC 5682 §3.1 step 1: not when the time-outs go on, nor in the middle of another recovery.
