@@ -104,7 +104,7 @@ internal sealed partial class TcpEndpoint
         long newlyLost = _sent.MarkedLost - markedBefore;
         if (IsInReduction)
         {
-            _congestion.Cwnd = Pipe + _prr.Reduce(ack.Delivered, newlyLost, ack.IsAdvance, Pipe, _congestion.Ssthresh, _congestion.Smss);
+            Reduce(ack.Delivered, newlyLost, ack.IsAdvance);
         }
         else if (ack.Delivered > 0 && (ack.IsAdvance || _rack.IsReorderingSeen) && IsCwndLimited)
         {
@@ -113,6 +113,10 @@ internal sealed partial class TcpEndpoint
 
         UpdateProbe(ack);
     }
+
+    /// <summary>RFC 6937 §3: cwnd = pipe + sndcnt. Never less than a segment: where nothing is left in the network only a time-out would go on.</summary>
+    private void Reduce(long delivered, long newlyLost, bool isAdvance) =>
+        _congestion.Cwnd = Math.Max(Pipe + _prr.Reduce(delivered, newlyLost, isAdvance, Pipe, _congestion.Ssthresh, _congestion.Smss), _congestion.Smss);
 
     /// <summary>Without SACK each duplicate ACK stands for a segment that has left the network (RFC 5681 §3.2, RFC 6675's pipe by counting).</summary>
     private void CountDuplicates(ref AckSummary ack)
@@ -324,7 +328,7 @@ internal sealed partial class TcpEndpoint
             EnterRecovery(now);
         }
 
-        _congestion.Cwnd = Pipe + _prr.Reduce(_congestion.Smss, _sent.MarkedLost - markedBefore, isAdvance: false, Pipe, _congestion.Ssthresh, _congestion.Smss);
+        Reduce(_congestion.Smss, _sent.MarkedLost - markedBefore, isAdvance: false);
     }
 
     // ---- Episodes ----
@@ -412,6 +416,7 @@ internal sealed partial class TcpEndpoint
             BeginUndo();
         }
 
+        _dupAcked = 0;
         _congestion.Cwnd = Pipe + _congestion.Smss;
         if (_lossState <= LossState.Disorder && _sent.Sacked >= 3L * _congestion.Smss)
         {
@@ -421,7 +426,6 @@ internal sealed partial class TcpEndpoint
 
         _lossState = LossState.Loss;
         _recover = _snd.Nxt;
-        _dupAcked = 0;
         _timeoutTsVal = TsVal(now);
 
         // RFC 5682 §3.1 step 1: not when the time-outs go on, nor in the middle of another recovery.
