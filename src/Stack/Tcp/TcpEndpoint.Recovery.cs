@@ -99,6 +99,13 @@ internal sealed partial class TcpEndpoint
             _rack.OnDuplicateSack(_snd.Una, _snd.Nxt);
         }
 
+        if (ack.IsCongestionEcho)
+        {
+            // Whatever else was spurious, this is not: nothing is taken back.
+            _core.Counters.TcpCongestionEchoes++;
+            _undo.PriorSsthresh = 0;
+        }
+
         OnProbeAnswered(ack);
         FindLosses(ref ack);
         long newlyLost = _sent.MarkedLost - markedBefore;
@@ -204,12 +211,16 @@ internal sealed partial class TcpEndpoint
 
         if (_sent.Lost > 0)
         {
-            EnterRecovery(now);
+            EnterRecovery(now, ack.IsCongestionEcho);
+            return;
         }
-        else
+
+        if (ack.IsCongestionEcho)
         {
-            TryOpen();
+            EnterReduced(now);
         }
+
+        TryOpen();
     }
 
     /// <summary>SND.UNA has reached the recovery point. True when there is nothing more to do for this ACK.</summary>
@@ -329,7 +340,7 @@ internal sealed partial class TcpEndpoint
 
     // ---- Episodes ----
 
-    private void EnterRecovery(TcpInstant now)
+    private void EnterRecovery(TcpInstant now, bool isCongestionEcho = false)
     {
         _core.Counters.TcpFastRetransmits++;
         _undo.PriorSsthresh = 0;
@@ -337,6 +348,7 @@ internal sealed partial class TcpEndpoint
         if (!IsInReduction)
         {
             BeginReduction(now);
+            _undo.PriorSsthresh = isCongestionEcho ? 0 : _undo.PriorSsthresh;
         }
 
         _lossState = LossState.Recovery;
@@ -362,6 +374,7 @@ internal sealed partial class TcpEndpoint
         _undo.PriorSsthresh = CurrentSsthresh;
         _undo.PriorCwnd = _congestion.Cwnd;
         _prr = new Prr(_congestion.Cwnd);
+        _isCwrDue = _agreed.Ecn;
         _congestion.OnCongestion(now, FlightSize);
     }
 
@@ -411,6 +424,8 @@ internal sealed partial class TcpEndpoint
             _congestion.OnTimeout(now, FlightSize);
             BeginUndo();
         }
+
+        _isCwrDue = _agreed.Ecn;
 
         _congestion.Cwnd = Pipe + _congestion.Smss;
         if (_lossState <= LossState.Disorder && _sent.Sacked >= 3L * _congestion.Smss)
@@ -596,6 +611,7 @@ internal sealed partial class TcpEndpoint
         if (_undo.PriorSsthresh > 0)
         {
             _congestion.OnUndo(_undo.PriorCwnd, _undo.PriorSsthresh);
+            _isCwrDue = false;
         }
 
         _core.Counters.TcpSpuriousRecoveries++;

@@ -41,6 +41,7 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpAfterClose;
         }
 
+        OnTextMarked(seg);
         bool hasFin = seg.IsFin;
         if (start < next)
         {
