@@ -478,7 +478,7 @@ internal sealed partial class TcpEndpoint
             urgent = (ushort)Math.Min(_snd.Up - decision.Seq, 0xFFFF);
         }
 
-        Write(now, into, decision.Seq, flags, options.Written, decision.Length, decision.Length > mss ? mss : 0, urgent);
+        Write(now, into, decision.Seq, flags, options.Written, decision.Length, decision.Length > mss ? mss : 0, urgent, isNewData: decision.Kind == SendKind.Data && decision.Length > 0);
         Protect(now, into, decision.Seq, decision.Length + (decision.HasFin ? 1 : 0), tagOffset, plan);
     }
 
@@ -495,11 +495,12 @@ internal sealed partial class TcpEndpoint
         Protect(now, into, seq, 0, tagOffset, plan);
     }
 
-    private void Write(TcpInstant now, PacketSlot into, Seq<Local> seq, TcpFlags flags, scoped ReadOnlySpan<byte> options, int length, int gsoSize, ushort urgent, bool mayFragment = false)
+    private void Write(TcpInstant now, PacketSlot into, Seq<Local> seq, TcpFlags flags, scoped ReadOnlySpan<byte> options, int length, int gsoSize, ushort urgent, bool mayFragment = false, bool isNewData = false)
     {
         ushort window = WindowField(now);
         mayFragment |= _mayFragment;
         int count = gsoSize > 0 ? (length + gsoSize - 1) / gsoSize : 1;
+        flags = MarkEcn(flags, isNewData, out Ecn ecn);
         SegmentWriter.Write(
             into,
             new SegmentFields
@@ -512,7 +513,7 @@ internal sealed partial class TcpEndpoint
                 UrgentPointer = urgent,
                 Identification = mayFragment ? _core.Ip.NextIdentification(Tuple.Local.Address, Tuple.Remote.Address, IpProtocol.Tcp) : _ipIdentification,
                 TimeToLive = Options.TimeToLive,
-                TypeOfService = (byte)(Options.TypeOfService & 0xFC),
+                TypeOfService = (byte)((Options.TypeOfService & 0xFC) | (int)ecn),
                 MayFragment = mayFragment,
                 Options = options,
             },
@@ -583,8 +584,19 @@ internal sealed partial class TcpEndpoint
         }
 
         _synPending = false;
-        _synTransmissions++;
         bool isReply = State == TcpState.SynReceived;
+        TcpFlags flags = isReply ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn;
+        if (isReply && _agreed.Ecn)
+        {
+            flags |= TcpFlags.Ece;
+        }
+        else if (!isReply && IsAskingForEcn)
+        {
+            _hasAskedEcn = true;
+            flags |= TcpFlags.Ece | TcpFlags.Cwr;
+        }
+
+        _synTransmissions++;
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
         TcpStackOptions stack = _core.Options.Tcp;
@@ -605,7 +617,7 @@ internal sealed partial class TcpEndpoint
                 Tuple = Tuple,
                 Seq = _snd.Iss,
                 Ack = isReply ? _rcv.Nxt : default,
-                Flags = isReply ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn,
+                Flags = flags,
                 Window = (ushort)_synWindow,
                 Identification = _ipIdentification++,
                 TimeToLive = Options.TimeToLive,

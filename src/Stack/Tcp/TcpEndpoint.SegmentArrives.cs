@@ -87,7 +87,7 @@ internal sealed partial class TcpEndpoint
         _rcv.Nxt = seg.Seq + 1;
         _rcv.Adv = _rcv.Nxt + _synWindow;
         _rcv.UrgentOffset = -1;
-        Agree(SynAgreement.From(options, _core.Options.Tcp));
+        Agree(SynAgreement.From(options, _core.Options.Tcp) with { Ecn = AgreesToEcn(seg) });
         _ts.LastAckSent = _rcv.Nxt;
         if (_ts.IsOn)
         {
@@ -345,6 +345,7 @@ internal sealed partial class TcpEndpoint
             Count = seg.Count,
             UnackedSince = _firstUnackedAt,
             IsAfterTimeout = _rtt.Backoff > 0,
+            IsCongestionEcho = _agreed.Ecn && (seg.Flags & (TcpFlags.Ece | TcpFlags.Syn)) == TcpFlags.Ece,
         };
         bool isWindowSame = unchecked((uint)seg.WindowField << _snd.Shift) == _snd.Wnd;
         bool wasInFlight = FlightSize > 0;

@@ -41,6 +41,7 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpAfterClose;
         }
 
+        OnTextMarked(seg);
         bool hasFin = seg.IsFin;
         bool hasRepeated = start < next;
         if (start < next)
