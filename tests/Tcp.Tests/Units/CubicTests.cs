@@ -31,6 +31,7 @@ public sealed class CubicTests
     }
 
     [Test]
+    [Spec("9293-MAY-18")]
     [Spec("9438-4")]
     public void Loss_takes_three_tenths_and_leaves_two_segments()
     {
