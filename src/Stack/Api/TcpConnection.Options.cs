@@ -87,7 +87,7 @@ public sealed partial class TcpConnection
         get => _link.GetOption(static options => options.CongestionControl);
         set
         {
-            SendingOverrides.Validate(value, null);
+            TcpOverrides.Validate(congestionControl: value);
             _link.SetOption(value, static (options, value) => options.CongestionControl = value);
         }
     }
@@ -98,7 +98,7 @@ public sealed partial class TcpConnection
         get => _link.GetOption(static options => options.MaxPacingRate);
         set
         {
-            SendingOverrides.Validate(null, value);
+            TcpOverrides.Validate(maxPacingRate: value);
             _link.SetOption(value, static (options, value) => options.MaxPacingRate = value);
         }
     }

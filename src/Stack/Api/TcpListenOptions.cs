@@ -17,6 +17,9 @@ public sealed class TcpListenOptions
     /// <summary>The most payload octets per second that an accepted connection sends: at least 1; null (the default) = no bound. It paces whatever <see cref="Pacing"/> says.</summary>
     public long? MaxPacingRate { get; set; }
 
+    /// <summary>The largest segment that accepted connections announce and send, in octets without options (MSS; TCP_MAXSEG): 88 to 65,495; null (the default) = what the route's MTU takes (RFC 6691).</summary>
+    public int? MaximumSegmentSize { get; set; }
+
     /// <summary>Whether accepted connections are encrypted; null = as <see cref="TcpcryptOptions.Policy"/> says.</summary>
     public TcpcryptPolicy? Policy { get; set; }
 
@@ -42,7 +45,7 @@ public sealed class TcpListenOptions
             throw new ArgumentOutOfRangeException(nameof(Scheduling), scheduling, "TcpListenOptions.Scheduling is no ContinuationScheduling.");
         }
 
-        SendingOverrides.Validate(copy.CongestionControl, copy.MaxPacingRate);
+        TcpOverrides.Validate(copy.CongestionControl, copy.MaxPacingRate, copy.MaximumSegmentSize);
         CryptOverrides.Validate(copy.Policy, copy.ApplicationAware, copy.CMode);
         return copy;
     }
@@ -51,7 +54,7 @@ public sealed class TcpListenOptions
     internal TcpEndpointOptions ToEndpointOptions(IpStackOptions stack)
     {
         TcpEndpointOptions options = TcpEndpointOptions.From(stack.Tcp);
-        SendingOverrides.Apply(options, CongestionControl, Pacing, MaxPacingRate);
+        TcpOverrides.Apply(options, CongestionControl, Pacing, MaxPacingRate, MaximumSegmentSize);
         options.Crypt = CryptOverrides.Apply(stack.Tcpcrypt, Policy, ApplicationAware, CMode);
         return options;
     }

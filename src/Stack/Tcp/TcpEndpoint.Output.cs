@@ -51,7 +51,7 @@ internal sealed partial class TcpEndpoint
     private bool _isCorkExpired;
     private TcpInstant _lastSentAt;
 
-    private int AdvertisedMss => _tcp.AdvertisedMss(Options);
+    private int AdvertisedMss => _tcp.AdvertisedMss(Options, Tuple.Remote.Address);
 
     /// <summary>Eff.snd.MSS (RFC 9293 MUST-16): payload octets of a full segment with the options that every segment carries.</summary>
     private int EffectiveMss
