@@ -1,10 +1,16 @@
 // make simulate SEEDS=200 SEED=1: each seed is a network, two hosts' settings and what the applications do; every octet is compared at the other end.
-//   Simulation [--seed FIRST] [--count N] [--trace] [--verbose] [--attack]
+//   Simulation [--seed FIRST] [--count N] [--trace] [--verbose] [--attack] [--table]
 // make simulate ATTACK=1: each seed is somebody on the path between two encrypting stacks.
 using System.Diagnostics;
 using Tcpcrypt.Simulation;
 using Tcpcrypt.Testing;
 using Tcpcrypt.Wire;
+
+if (args.Contains("--table"))
+{
+    Console.Write(ThroughputTable.Make());
+    return 0;
+}
 
 int first = Number("--seed", 1);
 int count = Number("--count", 100);
@@ -46,12 +52,30 @@ for (int seed = first; seed < first + count; seed++)
         }
 
         Console.WriteLine($"  {scenario}");
+        Console.WriteLine($"  packets: {Record(seed)}");
         Console.WriteLine($"  replay: make simulate SEED={seed} SEEDS=1        packet by packet: make simulate SEED={seed} SEEDS=1 TRACE=1");
     }
 }
 
 Console.WriteLine($"{count - failed.Count} of {count} seeds good ({first} to {first + count - 1}): {packets} packets, {time.TotalMinutes:0.0} minutes of the network's time in {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s");
 return failed.Count == 0 ? 0 : 1;
+
+// Again, with a capture: the same seed gives the same packets.
+static string Record(int seed)
+{
+    string path = Path.Combine(Path.GetTempPath(), $"simulation-{seed}.pcapng");
+    using Capture capture = new(path);
+    try
+    {
+        Simulator.Run(Scenario.FromSeed(seed), seed, capture.Add);
+    }
+    catch (Exception)
+    {
+        // Known already.
+    }
+
+    return path;
+}
 
 static void Trace(LinkPacket packet) =>
     Console.WriteLine($"{packet.TimeNs / 1e9,12:0.000000} {(packet.FromA ? "A>B" : "B>A")} {packet.Fate,-10} {PacketPrinter.Format(packet.Packet.Span)}");

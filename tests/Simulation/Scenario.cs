@@ -30,6 +30,8 @@ internal sealed class Scenario
 
         // Drawn last: the seeds of before are what they were.
         Encrypts = random.Next(2) == 0;
+        Faults = new PathFaults(random, Math.Min(MtuA, MtuB));
+        Link = Faults.Apply(Link);
     }
 
     public LinkOptions Link { get; }
@@ -45,12 +47,14 @@ internal sealed class Scenario
     /// <summary>Both stacks have tcpcrypt.</summary>
     public bool Encrypts { get; }
 
+    public PathFaults Faults { get; }
+
     public List<ConnectionPlan> Connections { get; } = [];
 
     public static Scenario FromSeed(int seed) => new(new Random(seed));
 
     public override string ToString() =>
-        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}; "
+        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}{Faults}; "
         + string.Join(", ", Connections.Select(c => $"{(c.FromA ? "A" : "B")} connects, {c.ClientOctets} out {c.ServerOctets} back"));
 
     private static string Describe(LinkDirection direction) =>

@@ -22,6 +22,13 @@ public sealed class SimulationTests
         Assert.That(first, Has.Count.GreaterThan(100));
     }
 
+    [Test]
+    public void Goodput_is_what_the_table_says()
+    {
+        using StreamReader table = new(typeof(SimulationTests).Assembly.GetManifestResourceStream("throughput.md")!);
+        Assert.That(ThroughputTable.Make(), Is.EqualTo(table.ReadToEnd()), "congestion control or recovery has changed: where that is meant, make simulate TABLE=1 writes tests/Simulation/throughput.md anew");
+    }
+
     private static List<string> Trace(int seed)
     {
         List<string> packets = [];

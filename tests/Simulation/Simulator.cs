@@ -31,6 +31,7 @@ internal static class Simulator
 
         for (int steps = 0; ; steps++)
         {
+            scenario.Faults.Run(link);
             Audit(a, b);
             foreach (Attempt attempt in attempts)
             {
@@ -75,6 +76,7 @@ internal static class Simulator
         // What is left are closing handshakes and TIME-WAIT: they end by themselves.
         for (int steps = 0; link.Step(); steps++)
         {
+            scenario.Faults.Run(link);
             Audit(a, b);
             if (steps == MaxSteps)
             {
@@ -112,7 +114,7 @@ internal static class Simulator
     }
 
     private static SteppedStack MakeStack(IPAddress address, int mtu, TcpStackOptions tcp, int seed, Scenario scenario) =>
-        new(new SteppedStackOptions { Addresses = { new IPPrefixAddress(address, 24) }, Mtu = mtu, Tcp = tcp, Seed = (ulong)(uint)seed, Tcpcrypt = scenario.Encrypts });
+        new(new SteppedStackOptions { Addresses = { new IPPrefixAddress(address, 24) }, Mtu = mtu, Tcp = tcp, Seed = (ulong)(uint)seed, Tcpcrypt = scenario.Encrypts, MemoryLimit = scenario.Faults.MemoryLimit });
 
     /// <summary>A connection on its way: listener, client, and the two applications once they are connected.</summary>
     private sealed class Attempt
