@@ -99,6 +99,13 @@ internal sealed partial class TcpEndpoint
             _rack.OnDuplicateSack(_snd.Una, _snd.Nxt);
         }
 
+        if (ack.IsCongestionEcho)
+        {
+            // Whatever else was spurious, this is not: nothing is taken back.
+            _core.Counters.TcpCongestionEchoes++;
+            _undo.PriorSsthresh = 0;
+        }
+
         OnProbeAnswered(ack);
         FindLosses(ref ack);
         long newlyLost = _sent.MarkedLost - markedBefore;
@@ -208,12 +215,16 @@ internal sealed partial class TcpEndpoint
 
         if (_sent.Lost > 0)
         {
-            EnterRecovery(now);
+            EnterRecovery(now, ack.IsCongestionEcho);
+            return;
         }
-        else
+
+        if (ack.IsCongestionEcho)
         {
-            TryOpen();
+            EnterReduced(now);
         }
+
+        TryOpen();
     }
 
     /// <summary>SND.UNA has reached the recovery point. True when there is nothing more to do for this ACK.</summary>
@@ -244,9 +255,9 @@ internal sealed partial class TcpEndpoint
     {
         if (_agreed.Sack)
         {
-            _timers.Cancel(TcpTimer.Reordering);
             if (_rack.IsAdvanced)
             {
+                _timers.Cancel(TcpTimer.Reordering);
                 _rack.IsAdvanced = false;
                 DetectByTime(now);
             }
@@ -333,7 +344,7 @@ internal sealed partial class TcpEndpoint
 
     // ---- Episodes ----
 
-    private void EnterRecovery(TcpInstant now)
+    private void EnterRecovery(TcpInstant now, bool isCongestionEcho = false)
     {
         _core.Counters.TcpFastRetransmits++;
         _undo.PriorSsthresh = 0;
@@ -341,6 +352,7 @@ internal sealed partial class TcpEndpoint
         if (!IsInReduction)
         {
             BeginReduction(now);
+            _undo.PriorSsthresh = isCongestionEcho ? 0 : _undo.PriorSsthresh;
         }
 
         _lossState = LossState.Recovery;
@@ -366,6 +378,7 @@ internal sealed partial class TcpEndpoint
         _undo.PriorSsthresh = CurrentSsthresh;
         _undo.PriorCwnd = _congestion.Cwnd;
         _prr = new Prr(_congestion.Cwnd);
+        _isCwrDue = _agreed.Ecn;
         _congestion.OnCongestion(now, FlightSize);
     }
 
@@ -416,6 +429,7 @@ internal sealed partial class TcpEndpoint
             BeginUndo();
         }
 
+        _isCwrDue = _agreed.Ecn;
         _dupAcked = 0;
         _congestion.Cwnd = Pipe + _congestion.Smss;
         if (_lossState <= LossState.Disorder && _sent.Sacked >= 3L * _congestion.Smss)
@@ -603,6 +617,7 @@ internal sealed partial class TcpEndpoint
         if (_undo.PriorSsthresh > 0)
         {
             _congestion.OnUndo(_undo.PriorCwnd, _undo.PriorSsthresh);
+            _isCwrDue = false;
         }
 
         _core.Counters.TcpSpuriousRecoveries++;

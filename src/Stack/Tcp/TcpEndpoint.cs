@@ -180,6 +180,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         PeerWindowScale = _snd.Shift,
         Timestamps = _ts.IsOn,
         SelectiveAcknowledgments = _agreed.Sack,
+        ExplicitCongestionNotification = _agreed.Ecn,
         BytesSent = _bytesSent,
         BytesAcknowledged = SendQueue.Head,
         BytesReceived = _bytesReceived,
