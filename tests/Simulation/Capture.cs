@@ -9,7 +9,9 @@ internal sealed class Capture(string path) : IDisposable
     private readonly PcapngWriter _writer = new();
     private bool _isBegun;
 
-    public void Add(LinkPacket packet)
+    public void Add(LinkPacket packet) => Add(packet.TimeNs, packet.FromA, packet.Packet, packet.Fate.ToString());
+
+    public void Add(long timeNs, bool fromA, ReadOnlyMemory<byte> packet, string fate)
     {
         if (!_isBegun)
         {
@@ -17,7 +19,7 @@ internal sealed class Capture(string path) : IDisposable
             _file.Write(_writer.WriteHeader("Tcpcrypt simulation", "A", 65_535).Span);
         }
 
-        _file.Write(_writer.WritePacket(packet.TimeNs, packet.Packet.Span, packet.Packet.Length, packet.FromA ? CaptureDirection.Outbound : CaptureDirection.Inbound, packet.Fate.ToString(), 0).Span);
+        _file.Write(_writer.WritePacket(timeNs, packet.Span, packet.Length, fromA ? CaptureDirection.Outbound : CaptureDirection.Inbound, fate, 0).Span);
     }
 
     public void Dispose() => _file.Dispose();

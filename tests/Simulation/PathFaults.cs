@@ -34,7 +34,7 @@ internal sealed class PathFaults
 
         for (int sleeps = random.Next(5) == 0 ? random.Next(1, 4) : 0; sleeps > 0; sleeps--)
         {
-            _sleeps.Add((random.NextInt64(3_000_000_000), random.NextInt64(1_000_000, 30_000_000_000)));
+            _sleeps.Add((random.NextInt64(random.Next(2) == 0 ? 300_000_000 : 3_000_000_000), random.NextInt64(1_000_000, 30_000_000_000)));
         }
 
         _sleeps.Sort();
@@ -45,6 +45,9 @@ internal sealed class PathFaults
     }
 
     public long MemoryLimit { get; }
+
+    /// <summary>Hosts sleep so long that a handshake of tcpcrypt, which has ten seconds, may be over when they wake.</summary>
+    public bool OutlastsHandshakes => _sleeps.Sum(static sleep => sleep.ByNs) > 8_000_000_000;
 
     private int SeedAToB { get; }
 
