@@ -8,6 +8,15 @@ public sealed class TcpListenOptions
     /// <summary>Established connections that may wait to be accepted: 1 to 65,535. When so many wait, the last step of further handshakes is ignored (and repeated by the peer), never refused.</summary>
     public int Backlog { get; set; } = 512;
 
+    /// <summary>The congestion control of accepted connections; null = as <see cref="TcpStackOptions.CongestionControl"/> says.</summary>
+    public CongestionControl? CongestionControl { get; set; }
+
+    /// <summary>Whether data leaves evenly over the round trip; null = as <see cref="TcpStackOptions.Pacing"/> says.</summary>
+    public bool? Pacing { get; set; }
+
+    /// <summary>The most payload octets per second that an accepted connection sends: at least 1; null (the default) = no bound. It paces whatever <see cref="Pacing"/> says.</summary>
+    public long? MaxPacingRate { get; set; }
+
     /// <summary>Whether accepted connections are encrypted; null = as <see cref="TcpcryptOptions.Policy"/> says.</summary>
     public TcpcryptPolicy? Policy { get; set; }
 
@@ -33,6 +42,7 @@ public sealed class TcpListenOptions
             throw new ArgumentOutOfRangeException(nameof(Scheduling), scheduling, "TcpListenOptions.Scheduling is no ContinuationScheduling.");
         }
 
+        SendingOverrides.Validate(copy.CongestionControl, copy.MaxPacingRate);
         CryptOverrides.Validate(copy.Policy, copy.ApplicationAware, copy.CMode);
         return copy;
     }
@@ -41,6 +51,7 @@ public sealed class TcpListenOptions
     internal TcpEndpointOptions ToEndpointOptions(IpStackOptions stack)
     {
         TcpEndpointOptions options = TcpEndpointOptions.From(stack.Tcp);
+        SendingOverrides.Apply(options, CongestionControl, Pacing, MaxPacingRate);
         options.Crypt = CryptOverrides.Apply(stack.Tcpcrypt, Policy, ApplicationAware, CMode);
         return options;
     }
