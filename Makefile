@@ -28,7 +28,7 @@ bench: ## our stack beside gVisor, lwIP and the TUN device's limit, then new enc
 micro: ## micro-benchmarks of the hot types (FILTER='*Checksum*')
 	@eng/sdk.sh && dotnet run -c Release --project tests/Benchmarks/Micro -- --filter '$(or $(FILTER),*)'
 
-simulate: ## two stacks, a hostile network, SEEDS=200 seeds from SEED=1; a failure prints how to replay it
+simulate: ## two stacks, a hostile network, SEEDS=200 seeds from SEED=1; a failure prints how to replay it (TABLE=1: writes the throughput table anew)
 	@eng/simulate.sh $(SEED) $(SEEDS)
 
 conformance: ## the table of requirement ids and the tests that cover them
