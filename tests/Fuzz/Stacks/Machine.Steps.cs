@@ -50,7 +50,7 @@ internal sealed partial class Machine
                 peer.Socket?.Close();
                 break;
             case Op.SetOption:
-                peer.Socket?.SetOption((SteppedSocketOption)(operands[0] % (int)(SteppedSocketOption.TimeToLive + 1)), operands[1] | (operands[2] << 8) | (operands[3] << 16));
+                SetOption(peer, (SteppedSocketOption)(operands[0] % (int)(SteppedSocketOption.TimeToLive + 1)), operands[1] | (operands[2] << 8) | (operands[3] << 16));
                 break;
             case Op.Icmp:
                 Icmp(peer, operands);
@@ -170,13 +170,21 @@ internal sealed partial class Machine
 
         bool hasCrypt = _isEncrypted && (operands[0] & 16) == 0;
         TcpFlags flags = TcpFlags.Syn | ((operands[0] & 32) != 0 ? TcpFlags.Ece | TcpFlags.Cwr : 0);
-        Inject(peer.Segment(flags, 0, 0, default, [.. SynOptions(operands[0]), .. hasCrypt ? (byte[])[69, 2] : []]));
+        RemotePeer? before = hasCrypt && operands[2] == 1 ? _peers.Find(static other => other.Successor is not null) : null;
+        byte[] crypt = before is not null ? [69, 12, 0x84, .. before.Successor!.Identifier] : hasCrypt ? [69, 2] : [];
+        byte[] options = SynOptions(operands[0]);
+        Inject(peer.Segment(flags, 0, 0, default, [.. options.Length + crypt.Length <= TcpHeader.MaxOptionsLength ? options : [], .. crypt]));
         if (!peer.HasIss || operands[1] == 1)
         {
             return;
         }
 
-        if (!hasCrypt)
+        if (peer.IsResumed && before is not null)
+        {
+            peer.Use(before.TakeSuccessor()!);
+        }
+
+        if (!hasCrypt || peer.Protection is not null)
         {
             Inject(Ack(peer));
         }
@@ -214,6 +222,12 @@ internal sealed partial class Machine
         }
 
         bool hasCrypt = _isEncrypted && (operands[0] & 16) == 0;
+        if (hasCrypt && (operands[2] & 7) == 2 && _peers.Find(other => other.Successor is { } next && next.Identifier.SequenceEqual(peer.Wanted)) is { } before)
+        {
+            // The keys are those of the session that the SYN asked for: NEXTK2 below is the truth.
+            peer.Use(before.TakeSuccessor()!);
+        }
+
         TcpFlags flags = TcpFlags.Syn | ((operands[0] & 32) != 0 && operands[1] == 3 ? 0 : TcpFlags.Ack) | ((operands[0] & 32) != 0 ? TcpFlags.Ece : 0);
         Inject(peer.Segment(flags, 0, 1, default, [.. SynOptions(operands[0]).AsSpan(0, Math.Min(SynOptions(operands[0]).Length, hasCrypt ? 20 : 40)), .. hasCrypt ? Crypt(operands[2]) : []], isPlain: true, hasTimestamps: false));
         if (hasCrypt && peer.Init2.Length > 0 && operands[1] != 2)
@@ -477,6 +491,9 @@ internal sealed partial class Machine
     }
 
     // ---- The application ----
+
+    /// <summary>A closed connection lives as long as its user said: no longer than <see cref="Finish"/> waits.</summary>
+    private static void SetOption(RemotePeer peer, SteppedSocketOption option, int value) => peer.Socket?.SetOption(option, option == SteppedSocketOption.UserTimeout ? value % 600_000 : value);
 
     private void AppSend(RemotePeer peer, int length, bool isUrgent)
     {

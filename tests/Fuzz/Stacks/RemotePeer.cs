@@ -55,6 +55,15 @@ internal sealed class RemotePeer(int index, Endpoint4 remote, Endpoint4 local, u
 
     public long Generation { get; set; }
 
+    /// <summary>What the connection leaves for the next one.</summary>
+    public TcpcryptSession? Successor { get; private set; }
+
+    /// <summary>What NEXTK1 in the stack's SYN asks for.</summary>
+    public byte[] Wanted { get; private set; } = [];
+
+    /// <summary>NEXTK2 was in the stack's SYN,ACK.</summary>
+    public bool IsResumed { get; private set; }
+
     /// <summary>Packets of the peer, to be sent once more.</summary>
     public List<byte[]> Sent { get; } = [];
 
@@ -212,7 +221,7 @@ internal sealed class RemotePeer(int index, Endpoint4 remote, Endpoint4 local, u
         {
             OnInit2(tcp);
         }
-        else if (!IsTainted && (tcp.Flags & TcpFlags.Syn) == 0 && (Protection is null || isOpen))
+        else if (!IsTainted && (tcp.Flags & TcpFlags.Syn) == 0 && (Protection is null ? !options.HasMac : isOpen))
         {
             CheckStream(packet.AsSpan(20 + tcp.HeaderLength), seq);
         }
@@ -226,6 +235,7 @@ internal sealed class RemotePeer(int index, Endpoint4 remote, Endpoint4 local, u
     public void Dispose()
     {
         _client?.Dispose();
+        Successor?.Dispose();
         Protection?.Dispose();
     }
 
@@ -242,6 +252,14 @@ internal sealed class RemotePeer(int index, Endpoint4 remote, Endpoint4 local, u
         }
 
         Packets.FixChecksums(packet);
+    }
+
+    /// <summary>The session goes to another connection.</summary>
+    public TcpcryptSession? TakeSuccessor()
+    {
+        TcpcryptSession? successor = Successor;
+        Successor = null;
+        return successor;
     }
 
     private void Remember(byte[] packet)
@@ -263,6 +281,8 @@ internal sealed class RemotePeer(int index, Endpoint4 remote, Endpoint4 local, u
             HasIss = true;
             HasTimestamps = SynOptions.Parse(tcp.Options).HasTimestamps;
             _list = options.PkConf.ToArray();
+            Wanted = options.SessionIdentifier.ToArray();
+            IsResumed = options.Has(Suboptions.NextK2);
         }
     }
 
@@ -290,9 +310,11 @@ internal sealed class RemotePeer(int index, Endpoint4 remote, Endpoint4 local, u
     /// <summary>The answer to INIT1, where the peer is S.</summary>
     public byte[] Init2 { get; private set; } = [];
 
-    private void Use(TcpcryptSession session)
+    /// <summary>From here on with the keys of a session.</summary>
+    public void Use(TcpcryptSession session)
     {
         Protection = new SegmentProtection(session, isn, Iss);
+        Successor = session.Next(openedHere: false);
         session.Dispose();
         if (Init2.Length > 0)
         {

@@ -33,6 +33,8 @@ internal static class StackSeeds
         if (isEncrypted)
         {
             yield return [.. new byte[Machine.RecordLength], .. open, .. Step(Op.Rekey), .. send, .. Step(Op.AckAll), .. Step(Op.Suboptions, 0, 4, 1), .. Step(Op.Data, 0, 50)];
+            yield return [.. new byte[Machine.RecordLength], .. open, .. Step(Op.Data, 0, 50), .. Step(Op.OpenPassive, 0, 3, 0, 1), .. Step(Op.Data, 1, 50), .. Step(Op.AppSend, 1, 100), .. Step(Op.AckAll, 1)];
+            yield return [.. new byte[Machine.RecordLength], .. open, .. Step(Op.Data, 0, 50), .. Step(Op.OpenActive, 0, 3, 0, 2), .. Step(Op.Data, 1, 50), .. Step(Op.AppSend, 1, 100), .. Step(Op.AckAll, 1)];
             yield return [.. new byte[Machine.RecordLength], .. Step(Op.OpenPassive, 0, 15 + 64), .. send, .. Step(Op.AckAll), .. Step(Op.Data, 0, 50)];
         }
     }
