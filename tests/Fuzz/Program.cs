@@ -56,7 +56,7 @@ foreach (FuzzTarget target in targets)
     findings.Rest();
 }
 
-Console.WriteLine($"{total} executions of {targets.Length} targets, {findings.Count} found");
+Console.WriteLine($"{total} executions of {targets.Length} targets in {Process.GetCurrentProcess().TotalProcessorTime.TotalSeconds:0} s of the processor's time, {findings.Count} found");
 return findings.Count == 0 ? 0 : 1;
 
 string? Option(string option)
