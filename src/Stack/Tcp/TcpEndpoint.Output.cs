@@ -666,13 +666,6 @@ internal sealed partial class TcpEndpoint
         _pathMtuSeenAt = now;
         _pathMtu = _core.Ip.PathMtu(now, Tuple.Remote.Address);
         _mayFragment = _core.Ip.MayFragment(now, Tuple.Remote.Address);
-        bool isLarger = EffectiveMss > _congestion.Smss;
         _congestion.Smss = EffectiveMss;
-        if (isLarger)
-        {
-            // The floors are in segments (RFC 5681 §3.1).
-            _congestion.Cwnd = Math.Max(_congestion.Cwnd, _congestion.Smss);
-            _congestion.Ssthresh = Math.Max(_congestion.Ssthresh, 2L * _congestion.Smss);
-        }
     }
 }
