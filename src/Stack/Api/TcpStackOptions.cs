@@ -76,6 +76,9 @@ public sealed class TcpStackOptions
     /// <summary>Half-open connections that all listeners together may hold.</summary>
     public int SynCacheSize { get; set; } = 4096;
 
+    /// <summary>Answer SYNs beyond <see cref="SynCacheSize"/> by SYN cookies (RFC 4987 §3.6): nothing is kept, and whoever answers gets in. Otherwise the oldest half-open connection gives way.</summary>
+    public bool SynCookies { get; set; } = true;
+
     /// <summary>Connections in TIME-WAIT that are remembered; the oldest gives way.</summary>
     public int TimeWaitLimit { get; set; } = 65_536;
 

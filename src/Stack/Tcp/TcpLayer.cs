@@ -413,7 +413,7 @@ internal sealed partial class TcpLayer
 
         if (seg.IsAck)
         {
-            if (SynCache.OnCookie(now, listener, tuple, seg) is { } verdict)
+            if ((SynCache.OnCookie(now, listener, tuple, seg) ?? SynCache.OnIsnCookie(now, listener, tuple, seg)) is { } verdict)
             {
                 return verdict;
             }
