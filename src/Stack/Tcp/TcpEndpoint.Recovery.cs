@@ -111,7 +111,7 @@ internal sealed partial class TcpEndpoint
         long newlyLost = _sent.MarkedLost - markedBefore;
         if (IsInReduction)
         {
-            _congestion.Cwnd = Pipe + _prr.Reduce(ack.Delivered, newlyLost, ack.IsAdvance, Pipe, _congestion.Ssthresh, _congestion.Smss);
+            Reduce(ack.Delivered, newlyLost, ack.IsAdvance);
         }
         else if (ack.Delivered > 0 && (ack.IsAdvance || _rack.IsReorderingSeen) && IsCwndLimited)
         {
@@ -120,6 +120,10 @@ internal sealed partial class TcpEndpoint
 
         UpdateProbe(ack);
     }
+
+    /// <summary>RFC 6937 §3: cwnd = pipe + sndcnt. Never less than a segment: where nothing is left in the network only a time-out would go on.</summary>
+    private void Reduce(long delivered, long newlyLost, bool isAdvance) =>
+        _congestion.Cwnd = Math.Max(Pipe + _prr.Reduce(delivered, newlyLost, isAdvance, Pipe, _congestion.Ssthresh, _congestion.Smss), _congestion.Smss);
 
     /// <summary>Without SACK each duplicate ACK stands for a segment that has left the network (RFC 5681 §3.2, RFC 6675's pipe by counting).</summary>
     private void CountDuplicates(ref AckSummary ack)
@@ -251,9 +255,9 @@ internal sealed partial class TcpEndpoint
     {
         if (_agreed.Sack)
         {
-            _timers.Cancel(TcpTimer.Reordering);
             if (_rack.IsAdvanced)
             {
+                _timers.Cancel(TcpTimer.Reordering);
                 _rack.IsAdvanced = false;
                 DetectByTime(now);
             }
@@ -335,7 +339,7 @@ internal sealed partial class TcpEndpoint
             EnterRecovery(now);
         }
 
-        _congestion.Cwnd = Pipe + _prr.Reduce(_congestion.Smss, _sent.MarkedLost - markedBefore, isAdvance: false, Pipe, _congestion.Ssthresh, _congestion.Smss);
+        Reduce(_congestion.Smss, _sent.MarkedLost - markedBefore, isAdvance: false);
     }
 
     // ---- Episodes ----
@@ -426,7 +430,7 @@ internal sealed partial class TcpEndpoint
         }
 
         _isCwrDue = _agreed.Ecn;
-
+        _dupAcked = 0;
         _congestion.Cwnd = Pipe + _congestion.Smss;
         if (_lossState <= LossState.Disorder && _sent.Sacked >= 3L * _congestion.Smss)
         {
@@ -436,7 +440,6 @@ internal sealed partial class TcpEndpoint
 
         _lossState = LossState.Loss;
         _recover = _snd.Nxt;
-        _dupAcked = 0;
         _timeoutTsVal = TsVal(now);
 
         // RFC 5682 §3.1 step 1: not when the time-outs go on, nor in the middle of another recovery.
@@ -514,10 +517,13 @@ internal sealed partial class TcpEndpoint
         _undo.Repeats = _sent.InRepeat > 0 ? _sent.InRepeat : -1;
     }
 
-    /// <summary>The echo is older than the first repeat, so it answers an original (RFC 3522 §3.2). No MAC covers it ([TD-78]), so under one it says nothing.</summary>
-    private bool IsEchoOfOriginal(in AckSummary ack) => !IsProtected && _undo.RepeatedAt is uint at && ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at);
+    /// <summary>
+    /// Nothing was repeated in the episode, or the echo is older than the first repeat: an original is answered (RFC 3522 §3.2). No MAC covers the echo ([TD-78]), so under one it says nothing.
+    /// </summary>
+    private bool IsOriginalAnswered(in AckSummary ack) =>
+        _undo.RepeatedAt is not uint at || (!IsProtected && ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at));
 
-    private bool MayUndo(in AckSummary ack) => _undo.IsPossible && (_undo.Repeats == 0 || IsEchoOfOriginal(ack));
+    private bool MayUndo(in AckSummary ack) => _undo.IsPossible && (_undo.Repeats == 0 || IsOriginalAnswered(ack));
 
     /// <summary>The whole episode is over, and was for nothing. True when the state is held: without SACK duplicates of the repeats may still come (RFC 6582 §4).</summary>
     private bool TryUndoRecovery(in AckSummary ack)
@@ -548,7 +554,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>A partial ACK of originals: the path reorders.</summary>
     private bool TryUndoPartial(in AckSummary ack)
     {
-        if (!_undo.IsPossible || !IsEchoOfOriginal(ack))
+        if (!_undo.IsPossible || !IsOriginalAnswered(ack))
         {
             return false;
         }

@@ -233,6 +233,7 @@ internal sealed partial class TcpEndpoint
         if (!IsClosed)
         {
             RequestStrayAck(now, hasData: seg.Len > 0, isOldData: seg.Payload.Length > 0 && seg.End <= _rcv.Nxt);
+            NoteDuplicate(now, seg.Seq, Seq<Remote>.Min(seg.Seq + (uint)seg.Payload.Length, _rcv.Nxt));
         }
 
         return _rcv.Wnd == 0 || seg.Seq > _rcv.Nxt ? DropReason.TcpOutsideWindow : DropReason.TcpDuplicateData;
@@ -358,7 +359,7 @@ internal sealed partial class TcpEndpoint
         }
         else
         {
-            ack.IsDuplicate = seg.Ack == _snd.Una && wasInFlight && seg.Payload.Length == 0 && !seg.IsFin && !seg.IsSyn && isWindowSame && _snd.Wnd > 0;
+            ack.IsDuplicate = seg.Ack == _snd.Una && (wasInFlight || _isProbeOut) && seg.Payload.Length == 0 && !seg.IsFin && !seg.IsSyn && isWindowSame && _snd.Wnd > 0;
         }
 
         if (seg.Ack >= _snd.Una)
@@ -375,6 +376,11 @@ internal sealed partial class TcpEndpoint
         if (wasInFlight)
         {
             TakeRttSample(ack);
+            Recover(ref ack);
+        }
+        else if (ack.IsDuplicateSack || _isProbeOut)
+        {
+            // All is acknowledged, and yet there is news: a repeat or a probe was not needed.
             Recover(ref ack);
         }
 

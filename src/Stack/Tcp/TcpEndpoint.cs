@@ -343,6 +343,8 @@ internal sealed partial class TcpEndpoint : CoreObject
             _core.Counters.CountCryptPlain(crypt.Outcome);
         }
 
+        // What went wrong on the way is no reason to take the connect for failed.
+        _softError = SocketError.Success;
         _core.Raise(this, CoreEvents.Connected | CoreEvents.Writable);
         LeaveListener(succeeded: true);
     }
