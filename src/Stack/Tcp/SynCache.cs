@@ -293,6 +293,12 @@ internal sealed class SynCache(TcpLayer tcp)
 
         if (seg.Ack != half.Iss + 1)
         {
+            // The SYN may have been answered by a cookie the first time, while the cache was full.
+            if ((OnCookie(now, half.Listener!, half.Tuple, seg, half) ?? OnIsnCookie(now, half.Listener!, half.Tuple, seg, half)) is { } verdict)
+            {
+                return verdict;
+            }
+
             _core.Counters.TcpOutRsts++;
             tcp.SendControl(half.Tuple, seg.Ack, default, TcpFlags.Rst, 0, null, half.Options.TimeToLive, half.Options.TypeOfService);
             return DropReason.TcpAckUnacceptable;
@@ -394,8 +400,8 @@ internal sealed class SynCache(TcpLayer tcp)
 
     private SynCookie? _cookies;
 
-    /// <summary>INIT1 with a cookie of ours, for a connection that nothing is known of ([TD-58]); null when it is none.</summary>
-    public SegmentVerdict? OnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg)
+    /// <summary>INIT1 with a cookie of ours, for a connection that nothing is known of ([TD-58]); null when it is none. An entry for a repeated SYN gives way to the cookie of the first.</summary>
+    public SegmentVerdict? OnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, HalfOpen? later = null)
     {
         if (_cookies is null || _core.Crypt is not { } layer || seg.IsSyn || seg.IsFin || !seg.IsAck)
         {
@@ -430,6 +436,11 @@ internal sealed class SynCache(TcpLayer tcp)
             ArrivedAt = now,
             Crypt = CryptBlock.FromCookie(layer, settings, facts),
         };
+        if (later is not null)
+        {
+            Remove(later);
+        }
+
         TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
         tcp.Add(endpoint, tuple);
         _core.Counters.TcpPassiveOpens++;
@@ -440,8 +451,11 @@ internal sealed class SynCache(TcpLayer tcp)
 
     private IsnCookie? _isnCookies;
 
-    /// <summary>An ACK for a connection that nothing is known of: our ISN may say that its SYN was answered (RFC 4987 §3.6); null when it does not.</summary>
-    public SegmentVerdict? OnIsnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg)
+    /// <summary>
+    /// An ACK for a connection that nothing is known of: our ISN may say that its SYN was answered (RFC 4987 §3.6); null when it does not. An entry for a repeated SYN gives way to the
+    /// cookie of the first. Data whose number is no cookie's is not reset: what comes before it may only be late.
+    /// </summary>
+    public SegmentVerdict? OnIsnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, HalfOpen? later = null)
     {
         if (_isnCookies is not { } cookies || seg.IsSyn || !cookies.IsOut(now))
         {
@@ -453,7 +467,7 @@ internal sealed class SynCache(TcpLayer tcp)
         if (!cookies.TryRead(now, tuple, iss, irs, seg.HasTimestamps ? seg.TsEcr : null, out SynAgreement agreed))
         {
             _core.Counters.TcpSynCookiesRejected++;
-            return null;
+            return later is null && seg.Payload.Length > 0 ? DropReason.TcpListenNotSyn : null;
         }
 
         CryptBlock? crypt = AnswerCrypt(listener.Options, default, agreed);
@@ -485,6 +499,11 @@ internal sealed class SynCache(TcpLayer tcp)
             ArrivedAt = now,
             Crypt = crypt,
         };
+        if (later is not null)
+        {
+            Remove(later);
+        }
+
         TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
         tcp.Add(endpoint, tuple);
         _core.Counters.TcpPassiveOpens++;

@@ -1,4 +1,4 @@
-using System.Net.NetworkInformation;
+using System.Buffers.Binary;
 using Tcpcrypt.Core;
 using Tcpcrypt.Testing;
 using Tcpcrypt.Wire;
@@ -10,11 +10,16 @@ public sealed class SynCookieTests
 {
     private static readonly byte[] s_options = [.. Opt.Mss(1400), .. Opt.SackOk, .. Opt.Scale(7)];
 
+    /// <summary>SYNs of as many senders.</summary>
     private static void Flood(Host host, uint first, uint count)
     {
+        const int Source = 12;
+        byte[] packet = Seg.Syn(Opt.Mss(1460)).ToPacket(new Endpoint4(new Ipv4Address(0x0B00_0000), 999), new Endpoint4(Host.Here, Host.ListenPort), first, 0);
         for (uint i = first; i < first + count; i++)
         {
-            host.Inject(Seg.Syn(Opt.Mss(1460)).ToPacket(new Endpoint4(new Ipv4Address(0x0B00_0000 + i), (ushort)(1 + (i % 60_000))), new Endpoint4(Host.Here, Host.ListenPort), i, 0));
+            BinaryPrimitives.WriteUInt32BigEndian(packet.AsSpan(Source), 0x0B00_0000 + i);
+            Seg.FixChecksums(packet);
+            host.Inject(packet);
         }
     }
 
@@ -138,6 +143,45 @@ public sealed class SynCookieTests
         client.SendNext([1, 2, 3], int.MaxValue);
         client.SendNext([4, 5, 6], int.MaxValue);
         Assert.That(Host.Read(host.AcceptAll().Single()), Is.EqualTo(new byte[] { 1, 2, 3, 4, 5, 6 }), "the handshake's last ACK was lost");
+        host.Finish();
+    }
+
+    [Test]
+    public void HI_HS_08_data_that_overtakes_a_cookie_is_not_reset()
+    {
+        Host host = Flooded();
+        Peer client = host.NewPeer();
+        client.Ask(Seg.Syn(Opt.Mss(1460)));
+        client.Expect0(Seg.Bytes([4, 5, 6], 4));
+        Assert.That(host.AcceptAll(), Is.Empty);
+        client.SendNext([1, 2, 3], int.MaxValue);
+        client.SendNext([4, 5, 6], int.MaxValue);
+        Assert.That(Host.Read(host.AcceptAll().Single()), Is.EqualTo(new byte[] { 1, 2, 3, 4, 5, 6 }));
+        host.Finish();
+    }
+
+    [Test]
+    public void A_cookie_is_good_when_the_syn_was_repeated_and_found_room()
+    {
+        Host host = new(static options => options.Tcp.SynCacheSize = 1);
+        Peer holder = host.NewPeer();
+        holder.Ask(Seg.Syn());
+        Peer client = host.NewPeer();
+        client.HasTimestamps = true;
+        client.Ask(Seg.Syn(Opt.Mss(1460)));
+        (uint first, uint echo) = (client.Iss, client.TsEcr);
+        holder.Expect0(Seg.Rst(1));
+        client.Ask(Seg.Syn(Opt.Mss(1460)));
+        Assert.That(host.Core.Tcp.SynCache.Count, Is.EqualTo(1));
+        Assert.That(client.Iss, Is.Not.EqualTo(first));
+
+        // The first SYN,ACK came after all, and is what the client has believed.
+        uint ahead = unchecked(first - client.Iss);
+        client.Expect0(Seg.Ack(unchecked(ahead + 1)) with { Ts = (client.TsVal, echo) });
+        Assert.That(host.Core.Tcp.SynCache.Count, Is.Zero);
+        SteppedSocket accepted = host.AcceptAll().Single();
+        client.Send(Seg.Bytes([1, 2, 3]) with { AckNo = unchecked(ahead + 1), Ts = (client.TsVal, echo) });
+        Assert.That(Host.Read(accepted), Is.EqualTo(new byte[] { 1, 2, 3 }));
         host.Finish();
     }
 
