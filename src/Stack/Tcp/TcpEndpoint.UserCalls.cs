@@ -22,6 +22,15 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
+        if (_core.Blocks.IsExhausted)
+        {
+            _tcp.Memory.TryRelieve(now);
+            if (IsClosed)
+            {
+                return;
+            }
+        }
+
         CheckSendLimit(now);
         MarkReady();
     }
@@ -157,6 +166,11 @@ internal sealed partial class TcpEndpoint
             _timers.Set(TcpTimer.FinWait2, now + _core.Options.Tcp.FinWait2Timeout);
         }
 
+        if (!IsClosed)
+        {
+            _tcp.Memory.AddOrphan(now, this);
+        }
+
         UpdateDeadline();
     }
 
@@ -203,6 +217,13 @@ internal sealed partial class TcpEndpoint
         _tcp.SendControl(Tuple, seg.Ack, default, TcpFlags.Rst, 0, null, Options.TimeToLive, Options.TypeOfService);
         Finish(error);
     }
+
+    /// <summary>There is something to send, and nothing of it was acknowledged for <see cref="TcpStackOptions.StalledTimeout"/>.</summary>
+    internal bool IsStalled(TcpInstant now) =>
+        WasEstablished && SendQueue.Length > 0 && (FlightSize > 0 || _timers.IsSet(TcpTimer.Persist)) && now - _firstUnackedAt >= _core.Options.Tcp.StalledTimeout;
+
+    /// <summary>The stack needs the place or the memory for others.</summary>
+    internal void GiveWay(TcpInstant now) => GiveUp(now, SocketError.NoBufferSpaceAvailable);
 
     private void SendResetOfOurs(TcpInstant now)
     {

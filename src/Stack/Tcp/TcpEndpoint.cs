@@ -136,6 +136,14 @@ internal sealed partial class TcpEndpoint : CoreObject
 
     internal bool IsReady;
 
+    /// <summary>The list of <see cref="MemoryPolicy"/> that the connection is in, and its neighbours there.</summary>
+    internal EndpointList? List;
+    internal TcpEndpoint? PreviousInList;
+    internal TcpEndpoint? NextInList;
+
+    /// <summary>Octets of blocks that hold text out of order.</summary>
+    internal long HeldMemory => _reassembler?.Memory ?? 0;
+
     private SocketError _softError;
     private long _bytesSent;
     private long _bytesReceived;
@@ -383,6 +391,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         }
 
         _tcp.Forget(this);
+        _tcp.Memory.Forget(this);
         if (State != TcpState.TimeWait)
         {
             Enter(TcpState.Closed);

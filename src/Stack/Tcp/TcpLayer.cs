@@ -28,6 +28,7 @@ internal sealed partial class TcpLayer
         _ports = new PortAllocator(core.Random, core.Options.Tcp.EphemeralPortFirst, core.Options.Tcp.EphemeralPortLast);
         SynCache = new SynCache(this);
         TimeWait = new TimeWaitTable(this);
+        Memory = new MemoryPolicy(this);
     }
 
     public StackCore Core { get; }
@@ -35,6 +36,7 @@ internal sealed partial class TcpLayer
     public ChallengeAckLimiter ChallengeAcks { get; }
     public SynCache SynCache { get; }
     public TimeWaitTable TimeWait { get; }
+    public MemoryPolicy Memory { get; }
 
     /// <summary>Grows when any path's MTU was lowered: connections look again before they send.</summary>
     public int PathMtuGeneration { get; set; }
@@ -417,7 +419,7 @@ internal sealed partial class TcpLayer
 
         if (seg.IsAck)
         {
-            if (SynCache.OnCookie(now, listener, tuple, seg) is { } verdict)
+            if ((SynCache.OnCookie(now, listener, tuple, seg) ?? SynCache.OnIsnCookie(now, listener, tuple, seg)) is { } verdict)
             {
                 return verdict;
             }

@@ -160,6 +160,7 @@ internal sealed class CryptOptionsTests
     [TestCase("4506" + "0401", TestName = "past the header")]
     [TestCase("4500" + "0401", TestName = "of length 0")]
     [Spec("TD-8")]
+    [Spec("HI_ENC_13")]
     public void Malformed_crypt_counts_as_absent(string options)
     {
         CryptOptions parsed = Parse(Convert.FromHexString(options), isOpeningSyn: true);
@@ -191,6 +192,7 @@ internal sealed class CryptOptionsTests
     [TestCase("46", -1, TestName = "without its length")]
     [TestCase("4600", -1, TestName = "of length 0")]
     [Spec("TD-9")]
+    [Spec("HI_ENC_12")]
     public void A_mac_option_is_valid_when_it_is_one_of_18_octets(string options, int tagOffset)
     {
         CryptOptions parsed = Parse(Convert.FromHexString(options));
