@@ -23,10 +23,10 @@ internal sealed partial class TcpEndpoint
             return current;
         }
 
-        long free = Options.ReceiveBufferSize - ReceiveQueue.Length;
+        long free = ReceiveBufferSize - ReceiveQueue.Length;
         long most = 0xFFFFL << _rcv.Shift;
         free = Math.Clamp(free, 0, most);
-        return free - current < Math.Min(Options.ReceiveBufferSize / 2, ReceiveMss) && current != 0 && free < Options.ReceiveBufferSize
+        return free - current < Math.Min(ReceiveBufferSize / 2, ReceiveMss) && current != 0 && free < ReceiveBufferSize
             ? current
             : (uint)Math.Max(free, current);
     }
@@ -36,7 +36,7 @@ internal sealed partial class TcpEndpoint
         _ = now;
         uint current = _rcv.Wnd;
         uint target = TargetWindow();
-        if (target < Math.Min(Options.ReceiveBufferSize / 2, ReceiveMss) && current == 0)
+        if (target < Math.Min(ReceiveBufferSize / 2, ReceiveMss) && current == 0)
         {
             target = 0;
         }

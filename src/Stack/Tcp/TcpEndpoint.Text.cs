@@ -93,6 +93,7 @@ internal sealed partial class TcpEndpoint
                 payload = payload[(int)Math.Min(DeliverHeld(), payload.Length)..];
             }
 
+            MeasureText(now, seg);
             AcknowledgeText(now, octets, filledGap);
         }
 
@@ -146,7 +147,7 @@ internal sealed partial class TcpEndpoint
 
         _core.Counters.TcpOutOfOrder++;
         _reassembler ??= new Reassembler(_core.Blocks);
-        long limit = _core.Blocks.IsExhausted ? 0 : Math.Max(2L * Options.ReceiveBufferSize, BlockPool.LargeSize);
+        long limit = _core.Blocks.IsExhausted ? 0 : Math.Max(2L * ReceiveBufferSize, BlockPool.LargeSize);
         bool isHeld = _reassembler.Insert(start, payload, limit, out bool isConflict, out bool isDuplicate);
         if (isConflict)
         {

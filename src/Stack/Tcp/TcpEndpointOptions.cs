@@ -25,9 +25,20 @@ internal sealed class TcpEndpointOptions
     /// <summary>Bounds the MSS announced and the segments sent; null = by MTU (TCP_MAXSEG).</summary>
     public int? MaximumSegmentSize { get; set; }
 
+    /// <summary>Zero = automatic.</summary>
     public int SendBufferSize { get; set; }
 
+    /// <summary>Zero = automatic.</summary>
     public int ReceiveBufferSize { get; set; }
+
+    /// <summary>What an automatic buffer begins with.</summary>
+    public const int FirstBufferSize = 128 * 1024;
+
+    /// <summary>The receive buffer at the start: what a SYN announces, and no more than an automatic one may become.</summary>
+    public int FirstReceiveBuffer(TcpStackOptions stack) => ReceiveBufferSize > 0 ? ReceiveBufferSize : Math.Min(FirstBufferSize, stack.MaxReceiveBufferSize);
+
+    /// <summary>The shift for the largest window that may come to be announced.</summary>
+    public byte WindowShift(TcpStackOptions stack) => SynAgreement.ShiftFor(ReceiveBufferSize > 0 ? ReceiveBufferSize : stack.MaxReceiveBufferSize);
 
     public byte TypeOfService { get; set; }
 
@@ -45,8 +56,8 @@ internal sealed class TcpEndpointOptions
 
     public static TcpEndpointOptions From(TcpStackOptions stack) => new()
     {
-        SendBufferSize = stack.SendBufferSize,
-        ReceiveBufferSize = stack.ReceiveBufferSize,
+        SendBufferSize = stack.SendBufferSize ?? 0,
+        ReceiveBufferSize = stack.ReceiveBufferSize ?? 0,
         DelayedAck = stack.DelayedAck,
         CongestionControl = stack.CongestionControl,
     };
