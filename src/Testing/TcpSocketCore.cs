@@ -375,10 +375,10 @@ internal sealed class TcpSocketCore : SocketCore
                 value = endpoint.GetInfo(Stack.Now).SendMss;
                 return SocketError.Success;
             case SteppedSocketOption.SendBuffer when Options.SendBufferSize == 0:
-                value = _endpoint?.SendBufferSize ?? TcpEndpointOptions.FirstBufferSize;
+                value = _endpoint?.SendBufferSize ?? Options.FirstSendBuffer(Stack.Core.Options.Tcp);
                 return SocketError.Success;
             case SteppedSocketOption.ReceiveBuffer when Options.ReceiveBufferSize == 0:
-                value = _endpoint?.ReceiveBufferSize ?? TcpEndpointOptions.FirstBufferSize;
+                value = _endpoint?.ReceiveBufferSize ?? Options.FirstReceiveBuffer(Stack.Core.Options.Tcp);
                 return SocketError.Success;
             default:
                 return TcpSocketOptions.Get(Options, option, out value);

@@ -171,6 +171,11 @@ public sealed class RaceTests
                     await using TcpConnection connection = await task;
                     Assert.That(async () => await connection.GetStream(false).ReadAsync(new byte[1]), Throws.InstanceOf<IOException>());
                 }
+                catch (TcpcryptException exception)
+                {
+                    // Reset in tcpcrypt's handshake.
+                    Assert.That(exception.Outcome, Is.EqualTo(TcpcryptOutcome.HandshakeFailed));
+                }
                 catch (System.Net.Sockets.SocketException exception)
                 {
                     // Refused in TCP's handshake, reset in tcpcrypt's.

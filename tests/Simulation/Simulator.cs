@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Tcpcrypt.Tcp;
 using Tcpcrypt.Testing;
 
 namespace Tcpcrypt.Simulation;
@@ -17,8 +18,8 @@ internal static class Simulator
     /// <returns>The time that passed inside, and the packets that were sent.</returns>
     public static (TimeSpan Time, long Packets) Run(Scenario scenario, int seed, Action<LinkPacket>? tap)
     {
-        SteppedStack a = MakeStack(s_addressA, scenario.MtuA, scenario.TcpA, seed, scenario.Encrypts);
-        SteppedStack b = MakeStack(s_addressB, scenario.MtuB, scenario.TcpB, seed + 1, scenario.Encrypts);
+        SteppedStack a = MakeStack(s_addressA, scenario.MtuA, scenario.TcpA, seed, scenario);
+        SteppedStack b = MakeStack(s_addressB, scenario.MtuB, scenario.TcpB, seed + 1, scenario);
         SteppedLink link = SteppedStack.Join(a, b, scenario.Link, (ulong)seed);
         link.Tap = tap;
         List<Attempt> attempts = [];
@@ -30,11 +31,13 @@ internal static class Simulator
 
         for (int steps = 0; ; steps++)
         {
+            Audit(a, b);
             foreach (Attempt attempt in attempts)
             {
                 attempt.Run(link.NowNs);
             }
 
+            Audit(a, b);
             if (attempts.TrueForAll(static attempt => attempt.IsDone))
             {
                 break;
@@ -70,16 +73,46 @@ internal static class Simulator
         }
 
         // What is left are closing handshakes and TIME-WAIT: they end by themselves.
-        if (!link.RunUntilIdle(MaxSteps))
+        for (int steps = 0; link.Step(); steps++)
         {
-            throw new SimulationException("the stacks do not come to rest after all connections were closed");
+            Audit(a, b);
+            if (steps == MaxSteps)
+            {
+                throw new SimulationException("the stacks do not come to rest after all connections were closed");
+            }
         }
 
+        ExpectNothingLeft(a);
+        ExpectNothingLeft(b);
         return (time, packets);
     }
 
-    private static SteppedStack MakeStack(IPAddress address, int mtu, TcpStackOptions tcp, int seed, bool encrypts) =>
-        new(new SteppedStackOptions { Addresses = { new IPPrefixAddress(address, 24) }, Mtu = mtu, Tcp = tcp, Seed = (ulong)(uint)seed, Tcpcrypt = encrypts });
+    /// <summary>What every connection promises between two events.</summary>
+    internal static void Audit(params ReadOnlySpan<SteppedStack> stacks)
+    {
+        foreach (SteppedStack stack in stacks)
+        {
+            foreach (TcpEndpoint endpoint in stack.Core.Tcp.Endpoints)
+            {
+                if (endpoint.FindInconsistency() is { } what)
+                {
+                    throw new SimulationException($"{endpoint.Tuple} at {stack.NowNs / 1e9:0.000000} s: {what}");
+                }
+            }
+        }
+    }
+
+    /// <summary>All connections are over: no TCB, no record of one, no buffer is left.</summary>
+    internal static void ExpectNothingLeft(SteppedStack stack)
+    {
+        if (stack.Core.Tcp.Endpoints.Count > 0 || stack.Core.Blocks.InUse != 0 || stack.Core.Counters.TcpCurrEstab != 0)
+        {
+            throw new SimulationException($"after all is over {stack.Core.Tcp.Endpoints.Count} connections, {stack.Core.Blocks.InUse} octets of buffers and a count of {stack.Core.Counters.TcpCurrEstab} established ones are left");
+        }
+    }
+
+    private static SteppedStack MakeStack(IPAddress address, int mtu, TcpStackOptions tcp, int seed, Scenario scenario) =>
+        new(new SteppedStackOptions { Addresses = { new IPPrefixAddress(address, 24) }, Mtu = mtu, Tcp = tcp, Seed = (ulong)(uint)seed, Tcpcrypt = scenario.Encrypts });
 
     /// <summary>A connection on its way: listener, client, and the two applications once they are connected.</summary>
     private sealed class Attempt

@@ -22,8 +22,8 @@ public sealed class TcpStackOptions
     /// <summary>Offer and accept selective acknowledgments (RFC 2018); blocks are sent for what is held out of order.</summary>
     public bool SelectiveAcknowledgments { get; set; } = true;
 
-    /// <summary>Explicit congestion notification (RFC 3168). This version does not negotiate it: connections run without ECN whatever is set here, and a peer that asks for it gets none.</summary>
-    public bool ExplicitCongestionNotification { get; set; }
+    /// <summary>Explicit congestion notification (RFC 3168): null, the default, agrees to it when a peer asks; true asks for it too; false does neither. Connections that offer tcpcrypt run without.</summary>
+    public bool? ExplicitCongestionNotification { get; set; }
 
     /// <summary>The congestion control of new connections.</summary>
     public CongestionControl CongestionControl { get; set; } = CongestionControl.Cubic;
@@ -40,7 +40,7 @@ public sealed class TcpStackOptions
     /// </summary>
     public int? ReceiveBufferSize { get; set; }
 
-    /// <summary>The send buffer of new connections, in octets: 1 to 1 GiB. Null: automatic, from 128 KiB up to <see cref="MaxSendBufferSize"/>, twice the congestion window.</summary>
+    /// <summary>The send buffer of new connections, in octets: 1 to 1 GiB. Null: automatic, from 256 KiB up to <see cref="MaxSendBufferSize"/>, twice the congestion window.</summary>
     public int? SendBufferSize { get; set; }
 
     /// <summary>How large an automatic receive buffer may become, in octets: 1 to 1 GiB. The window scale is chosen by it.</summary>

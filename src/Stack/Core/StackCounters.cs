@@ -143,6 +143,11 @@ internal sealed class StackCounters
     public long TcpSpuriousRecoveries;
     public long TcpDuplicateSacks;
     public long TcpSackDiscarded;
+    public long TcpCongestionExperienced;
+    public long TcpCongestionEchoes;
+    public long TcpSynCookiesSent;
+    public long TcpSynCookiesAccepted;
+    public long TcpSynCookiesRejected;
     public long TcpChallengeAcks;
     public long TcpChallengeAcksSuppressed;
     public long TcpOutOfOrder;

@@ -98,6 +98,12 @@ internal sealed partial class StackHost
         {
             // A few slots at a time: they are used again while still in the cache.
             count = _queue.Read(_receiveSlots);
+            if (count > 0)
+            {
+                // The clock after the packets: one that came while this thread stood still would otherwise show a round trip shorter than the path's.
+                EnterCore();
+            }
+
             for (int i = 0; i < count; i++)
             {
                 PacketSlot packet = _receiveSlots[i];

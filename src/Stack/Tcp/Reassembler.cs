@@ -24,11 +24,15 @@ internal sealed class Reassembler(BlockPool pool)
 
     public int RangeCount => _ranges.Count;
 
+    /// <summary>The first octets of the last <see cref="Insert"/> that were held already.</summary>
+    public (long Start, long End)? Repeated { get; private set; }
+
     /// <summary>Holds octets at a stream offset. False when a limit refused part of them.</summary>
     public bool Insert(long start, ReadOnlySpan<byte> octets, long memoryLimit, out bool isConflict, out bool isDuplicate)
     {
         isConflict = false;
         isDuplicate = true;
+        Repeated = null;
         int index = IndexOfFirstEndingAfter(start);
         while (octets.Length > 0)
         {
@@ -40,6 +44,7 @@ internal sealed class Reassembler(BlockPool pool)
                 {
                     isConflict |= !held.Matches(start, octets[..overlap]);
                     Remember(held.Start);
+                    Repeated ??= (start, start + overlap);
                     octets = octets[overlap..];
                     start += overlap;
                 }

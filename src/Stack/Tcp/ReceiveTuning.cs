@@ -7,7 +7,7 @@ namespace Tcpcrypt.Tcp;
 /// What a receive buffer must hold so that it does not slow the sender down: twice what the application took in the last round trip, and more while that grows, since a
 /// sender in slow start doubles. A reader that takes little never makes it large.
 /// </summary>
-internal sealed class ReceiveTuning(TcpInstant now, long taken, int space)
+internal sealed class ReceiveTuning(TcpInstant now, long taken, int space, TimeSpan rtt)
 {
     private Seq<Remote> _windowEnd;
     private TcpInstant _windowAt = TcpInstant.Never;
@@ -18,8 +18,8 @@ internal sealed class ReceiveTuning(TcpInstant now, long taken, int space)
     private TcpInstant _takenAt = now;
     private long _space = space;
 
-    /// <summary>The round-trip time as the receiver sees it; zero while unknown.</summary>
-    public TimeSpan Rtt { get; private set; }
+    /// <summary>The round-trip time as the receiver sees it, at first what the handshake took; zero while unknown.</summary>
+    public TimeSpan Rtt { get; private set; } = rtt;
 
     /// <summary>By timestamps: how long ago the ACK left that made the peer send this. The clock ticks in milliseconds.</summary>
     public void OnEcho(uint echo, uint clock)
@@ -35,12 +35,15 @@ internal sealed class ReceiveTuning(TcpInstant now, long taken, int space)
         Rtt = Rtt == TimeSpan.Zero ? sample : TimeSpan.FromTicks(((7 * Rtt.Ticks) + sample.Ticks) / 8);
     }
 
-    /// <summary>By the window: what is announced now cannot all be here sooner than in a round trip. Often it takes longer, so that the least counts.</summary>
+    /// <summary>
+    /// By the window: what comes from behind the edge announced so far answers to an announcement still to be made, and so is not here sooner than in a round trip. (What is before the edge may
+    /// be on its way already.) Often it takes longer, where the application reads slowly much longer, so that the least counts.
+    /// </summary>
     public void OnText(TcpInstant now, Seq<Remote> next, Seq<Remote> edge)
     {
         if (!_windowAt.IsNever)
         {
-            if (next < _windowEnd)
+            if (next <= _windowEnd)
             {
                 return;
             }

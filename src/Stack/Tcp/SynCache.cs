@@ -144,6 +144,8 @@ internal sealed class SynCache(TcpLayer tcp)
             iss = least;
         }
 
+        CryptBlock? crypt = listener is null ? null : AnswerCrypt(endpointOptions, seg.Options, agreed, session);
+        agreed = agreed with { Ecn = stack.ExplicitCongestionNotification is not false && crypt is not { IsSetup: true } && TcpEndpoint.IsEcnSetupSyn(seg) };
         return new HalfOpen(this)
         {
             Tuple = tuple,
@@ -156,7 +158,7 @@ internal sealed class SynCache(TcpLayer tcp)
             Shift = agreed.WindowScaling ? endpointOptions.WindowShift(_core.Options.Tcp) : (byte)0,
             TsRecent = options.TsVal,
             ArrivedAt = now,
-            Crypt = listener is null ? null : AnswerCrypt(endpointOptions, seg.Options, agreed, session),
+            Crypt = crypt,
         };
     }
 
@@ -534,7 +536,7 @@ internal sealed class SynCache(TcpLayer tcp)
                 Tuple = half.Tuple,
                 Seq = half.Iss,
                 Ack = half.Irs + 1,
-                Flags = TcpFlags.Syn | TcpFlags.Ack,
+                Flags = TcpFlags.Syn | TcpFlags.Ack | (half.Agreed.Ecn ? TcpFlags.Ece : 0),
                 Window = (ushort)half.Window,
                 TimeToLive = half.Options.TimeToLive,
                 TypeOfService = (byte)(half.Options.TypeOfService & 0xFC),

@@ -101,6 +101,9 @@ internal readonly record struct SynAgreement
 
     public bool Sack { get; init; }
 
+    /// <summary>Explicit congestion notification (RFC 3168 §6.1.1): settled by flags, not by an option.</summary>
+    public bool Ecn { get; init; }
+
     /// <summary>The least MSS believed: below it options alone would not leave room for data (CVE-2019-11479).</summary>
     public const int PeerMssFloor = 48;
 

@@ -13,7 +13,6 @@ internal sealed partial class TcpEndpoint
     private int _rcvMss = SynAgreement.DefaultMss;
     private TcpInstant _lastTextAt;
 
-
     /// <summary>The window to announce (RFC 9293 §3.8.6.2.2, MUST-39): never less than the peer has been promised, and no creeping by small steps.</summary>
     private uint TargetWindow()
     {
@@ -33,7 +32,7 @@ internal sealed partial class TcpEndpoint
 
     private ushort WindowField(TcpInstant now)
     {
-        _ = now;
+        TuneReceiveBuffer(now);
         uint current = _rcv.Wnd;
         uint target = TargetWindow();
         if (target < Math.Min(ReceiveBufferSize / 2, ReceiveMss) && current == 0)

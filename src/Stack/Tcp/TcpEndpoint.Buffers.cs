@@ -33,16 +33,16 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
-        _receiveTuning ??= new ReceiveTuning(now, Taken, InitialSpace);
+        _receiveTuning ??= new ReceiveTuning(now, Taken, InitialSpace, _rtt.MinRtt);
         if (_ts.IsOn && seg.HasTimestamps && seg.TsEcr != 0 && seg.Payload.Length >= _rcvMss)
         {
             _receiveTuning.OnEcho(seg.TsEcr, TsVal(now));
         }
 
         _receiveTuning.OnText(now, _rcv.Nxt, _rcv.Adv);
-        TuneReceiveBuffer(now);
     }
 
+    /// <summary>Whenever a window is to be announced.</summary>
     private void TuneReceiveBuffer(TcpInstant now)
     {
         if (Options.ReceiveBufferSize > 0 || !MayGrow)

@@ -296,11 +296,11 @@ internal sealed partial class TcpEndpoint
         }
 
         limit = long.MaxValue;
-        return EffectiveMss - (_agreed.Sack && _reassembler is { IsEmpty: false } ? SackOptionLength(SackBlockCount) : 0);
+        return EffectiveMss - SackOptionLength(SackBlockCount);
     }
 
     /// <summary>Bounded by the option area, and by tiny segments: eight octets are left for data.</summary>
-    private int SackBlockCount => _reassembler is { IsEmpty: false } ? Math.Min(Math.Min(_reassembler.RangeCount, _ts.IsOn ? 3 : 4), Math.Max((EffectiveMss - 12) / 8, 0)) : 0;
+    private int SackBlockCount => SackBlocks(Math.Min(_ts.IsOn ? 3 : 4, Math.Max((EffectiveMss - 12) / 8, 0)));
 
     private static int SackOptionLength(int blocks) => blocks == 0 ? 0 : 4 + (8 * blocks);
 
@@ -316,8 +316,8 @@ internal sealed partial class TcpEndpoint
     /// <summary>The most payload that one packet may carry: whole segments up to the super-segment limit; one segment with URG, whose pointer no offload moves on, and where each needs an identification of its own.</summary>
     private int MaxPayload(int mss)
     {
-        // A MAC covers one segment ([TD-116]).
-        if (_snd.HasUrgent || _mayFragment || IsProtected)
+        // A MAC covers one segment ([TD-116]); a duplicate is reported in one only (RFC 2883 §4).
+        if (_snd.HasUrgent || _mayFragment || IsProtected || _duplicate is not null)
         {
             return mss;
         }
@@ -478,7 +478,7 @@ internal sealed partial class TcpEndpoint
             urgent = (ushort)Math.Min(_snd.Up - decision.Seq, 0xFFFF);
         }
 
-        Write(now, into, decision.Seq, flags, options.Written, decision.Length, decision.Length > mss ? mss : 0, urgent);
+        Write(now, into, decision.Seq, flags, options.Written, decision.Length, decision.Length > mss ? mss : 0, urgent, isNewData: decision.Kind == SendKind.Data && decision.Length > 0);
         Protect(now, into, decision.Seq, decision.Length + (decision.HasFin ? 1 : 0), tagOffset, plan);
     }
 
@@ -495,11 +495,12 @@ internal sealed partial class TcpEndpoint
         Protect(now, into, seq, 0, tagOffset, plan);
     }
 
-    private void Write(TcpInstant now, PacketSlot into, Seq<Local> seq, TcpFlags flags, scoped ReadOnlySpan<byte> options, int length, int gsoSize, ushort urgent, bool mayFragment = false)
+    private void Write(TcpInstant now, PacketSlot into, Seq<Local> seq, TcpFlags flags, scoped ReadOnlySpan<byte> options, int length, int gsoSize, ushort urgent, bool mayFragment = false, bool isNewData = false)
     {
         ushort window = WindowField(now);
         mayFragment |= _mayFragment;
         int count = gsoSize > 0 ? (length + gsoSize - 1) / gsoSize : 1;
+        flags = MarkEcn(flags, isNewData, out Ecn ecn);
         SegmentWriter.Write(
             into,
             new SegmentFields
@@ -512,7 +513,7 @@ internal sealed partial class TcpEndpoint
                 UrgentPointer = urgent,
                 Identification = mayFragment ? _core.Ip.NextIdentification(Tuple.Local.Address, Tuple.Remote.Address, IpProtocol.Tcp) : _ipIdentification,
                 TimeToLive = Options.TimeToLive,
-                TypeOfService = (byte)(Options.TypeOfService & 0xFC),
+                TypeOfService = (byte)((Options.TypeOfService & 0xFC) | (int)ecn),
                 MayFragment = mayFragment,
                 Options = options,
             },
@@ -529,6 +530,7 @@ internal sealed partial class TcpEndpoint
     {
         _ackNow = false;
         _dupAckPending = false;
+        _duplicate = null;
         _unackedText = 0;
         _ts.LastAckSent = _rcv.Nxt;
         _timers.Cancel(TcpTimer.DelayedAck);
@@ -549,7 +551,7 @@ internal sealed partial class TcpEndpoint
             options.Timestamps(TsVal(now), _ts.Recent);
         }
 
-        int blocks = _agreed.Sack ? SackBlockCount : 0;
+        int blocks = SackBlockCount;
         if (blocks > 0)
         {
             options.NoOperation();
@@ -563,20 +565,6 @@ internal sealed partial class TcpEndpoint
         }
 
         return -1;
-    }
-
-    private void WriteSack(ref TcpOptionWriter options, int blocks)
-    {
-        Span<(long Start, long End)> ranges = stackalloc (long, long)[blocks];
-        blocks = _reassembler!.GetSackRanges(ranges);
-        Span<SackBlock> sack = stackalloc SackBlock[blocks];
-        long next = StreamOffset(_rcv.Nxt);
-        for (int i = 0; i < blocks; i++)
-        {
-            sack[i] = new SackBlock(_rcv.Nxt + unchecked((uint)(ranges[i].Start - next)), _rcv.Nxt + unchecked((uint)(ranges[i].End - next)));
-        }
-
-        options.Sack(sack);
     }
 
     private uint TsVal(TcpInstant now) => unchecked(now.Milliseconds + _ts.Offset);
@@ -596,8 +584,19 @@ internal sealed partial class TcpEndpoint
         }
 
         _synPending = false;
-        _synTransmissions++;
         bool isReply = State == TcpState.SynReceived;
+        TcpFlags flags = isReply ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn;
+        if (isReply && _agreed.Ecn)
+        {
+            flags |= TcpFlags.Ece;
+        }
+        else if (!isReply && IsAskingForEcn)
+        {
+            _hasAskedEcn = true;
+            flags |= TcpFlags.Ece | TcpFlags.Cwr;
+        }
+
+        _synTransmissions++;
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
         TcpStackOptions stack = _core.Options.Tcp;
@@ -618,7 +617,7 @@ internal sealed partial class TcpEndpoint
                 Tuple = Tuple,
                 Seq = _snd.Iss,
                 Ack = isReply ? _rcv.Nxt : default,
-                Flags = isReply ? TcpFlags.Syn | TcpFlags.Ack : TcpFlags.Syn,
+                Flags = flags,
                 Window = (ushort)_synWindow,
                 Identification = _ipIdentification++,
                 TimeToLive = Options.TimeToLive,

@@ -45,7 +45,7 @@ internal sealed partial class TcpEndpoint
     // ---- Out ----
 
     /// <summary>One block fits beside MAC and timestamps, two without timestamps ([TD-110]).</summary>
-    private int ProtectedSackBlocks => _agreed.Sack && _reassembler is { IsEmpty: false } ? Math.Min(_reassembler.RangeCount, _ts.IsOn ? 1 : 2) : 0;
+    private int ProtectedSackBlocks => SackBlocks(_ts.IsOn ? 1 : 2);
 
     /// <summary>What re-keying says about a segment that is about to leave; null where there is none.</summary>
     private SegmentPlan? PlanSegment(TcpInstant now, Seq<Local> seq, int length, bool hasFin, bool wantSync = false, int unknown = 0)

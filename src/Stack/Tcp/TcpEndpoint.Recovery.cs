@@ -99,12 +99,19 @@ internal sealed partial class TcpEndpoint
             _rack.OnDuplicateSack(_snd.Una, _snd.Nxt);
         }
 
+        if (ack.IsCongestionEcho)
+        {
+            // Whatever else was spurious, this is not: nothing is taken back.
+            _core.Counters.TcpCongestionEchoes++;
+            _undo.PriorSsthresh = 0;
+        }
+
         OnProbeAnswered(ack);
         FindLosses(ref ack);
         long newlyLost = _sent.MarkedLost - markedBefore;
         if (IsInReduction)
         {
-            _congestion.Cwnd = Pipe + _prr.Reduce(ack.Delivered, newlyLost, ack.IsAdvance, Pipe, _congestion.Ssthresh, _congestion.Smss);
+            Reduce(ack.Delivered, newlyLost, ack.IsAdvance);
         }
         else if (ack.Delivered > 0 && (ack.IsAdvance || _rack.IsReorderingSeen) && IsCwndLimited)
         {
@@ -113,6 +120,10 @@ internal sealed partial class TcpEndpoint
 
         UpdateProbe(ack);
     }
+
+    /// <summary>RFC 6937 §3: cwnd = pipe + sndcnt. Never less than a segment: where nothing is left in the network only a time-out would go on.</summary>
+    private void Reduce(long delivered, long newlyLost, bool isAdvance) =>
+        _congestion.Cwnd = Math.Max(Pipe + _prr.Reduce(delivered, newlyLost, isAdvance, Pipe, _congestion.Ssthresh, _congestion.Smss), _congestion.Smss);
 
     /// <summary>Without SACK each duplicate ACK stands for a segment that has left the network (RFC 5681 §3.2, RFC 6675's pipe by counting).</summary>
     private void CountDuplicates(ref AckSummary ack)
@@ -204,12 +215,16 @@ internal sealed partial class TcpEndpoint
 
         if (_sent.Lost > 0)
         {
-            EnterRecovery(now);
+            EnterRecovery(now, ack.IsCongestionEcho);
+            return;
         }
-        else
+
+        if (ack.IsCongestionEcho)
         {
-            TryOpen();
+            EnterReduced(now);
         }
+
+        TryOpen();
     }
 
     /// <summary>SND.UNA has reached the recovery point. True when there is nothing more to do for this ACK.</summary>
@@ -240,9 +255,9 @@ internal sealed partial class TcpEndpoint
     {
         if (_agreed.Sack)
         {
-            _timers.Cancel(TcpTimer.Reordering);
             if (_rack.IsAdvanced)
             {
+                _timers.Cancel(TcpTimer.Reordering);
                 _rack.IsAdvanced = false;
                 DetectByTime(now);
             }
@@ -324,12 +339,12 @@ internal sealed partial class TcpEndpoint
             EnterRecovery(now);
         }
 
-        _congestion.Cwnd = Pipe + _prr.Reduce(_congestion.Smss, _sent.MarkedLost - markedBefore, isAdvance: false, Pipe, _congestion.Ssthresh, _congestion.Smss);
+        Reduce(_congestion.Smss, _sent.MarkedLost - markedBefore, isAdvance: false);
     }
 
     // ---- Episodes ----
 
-    private void EnterRecovery(TcpInstant now)
+    private void EnterRecovery(TcpInstant now, bool isCongestionEcho = false)
     {
         _core.Counters.TcpFastRetransmits++;
         _undo.PriorSsthresh = 0;
@@ -337,6 +352,7 @@ internal sealed partial class TcpEndpoint
         if (!IsInReduction)
         {
             BeginReduction(now);
+            _undo.PriorSsthresh = isCongestionEcho ? 0 : _undo.PriorSsthresh;
         }
 
         _lossState = LossState.Recovery;
@@ -362,6 +378,7 @@ internal sealed partial class TcpEndpoint
         _undo.PriorSsthresh = CurrentSsthresh;
         _undo.PriorCwnd = _congestion.Cwnd;
         _prr = new Prr(_congestion.Cwnd);
+        _isCwrDue = _agreed.Ecn;
         _congestion.OnCongestion(now, FlightSize);
     }
 
@@ -412,6 +429,8 @@ internal sealed partial class TcpEndpoint
             BeginUndo();
         }
 
+        _isCwrDue = _agreed.Ecn;
+        _dupAcked = 0;
         _congestion.Cwnd = Pipe + _congestion.Smss;
         if (_lossState <= LossState.Disorder && _sent.Sacked >= 3L * _congestion.Smss)
         {
@@ -421,7 +440,6 @@ internal sealed partial class TcpEndpoint
 
         _lossState = LossState.Loss;
         _recover = _snd.Nxt;
-        _dupAcked = 0;
         _timeoutTsVal = TsVal(now);
 
         // RFC 5682 §3.1 step 1: not when the time-outs go on, nor in the middle of another recovery.
@@ -499,10 +517,13 @@ internal sealed partial class TcpEndpoint
         _undo.Repeats = _sent.InRepeat > 0 ? _sent.InRepeat : -1;
     }
 
-    /// <summary>The echo is older than the first repeat, so it answers an original (RFC 3522 §3.2). No MAC covers it ([TD-78]), so under one it says nothing.</summary>
-    private bool IsEchoOfOriginal(in AckSummary ack) => !IsProtected && _undo.RepeatedAt is uint at && ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at);
+    /// <summary>
+    /// Nothing was repeated in the episode, or the echo is older than the first repeat: an original is answered (RFC 3522 §3.2). No MAC covers the echo ([TD-78]), so under one it says nothing.
+    /// </summary>
+    private bool IsOriginalAnswered(in AckSummary ack) =>
+        _undo.RepeatedAt is not uint at || (!IsProtected && ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at));
 
-    private bool MayUndo(in AckSummary ack) => _undo.IsPossible && (_undo.Repeats == 0 || IsEchoOfOriginal(ack));
+    private bool MayUndo(in AckSummary ack) => _undo.IsPossible && (_undo.Repeats == 0 || IsOriginalAnswered(ack));
 
     /// <summary>The whole episode is over, and was for nothing. True when the state is held: without SACK duplicates of the repeats may still come (RFC 6582 §4).</summary>
     private bool TryUndoRecovery(in AckSummary ack)
@@ -533,7 +554,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>A partial ACK of originals: the path reorders.</summary>
     private bool TryUndoPartial(in AckSummary ack)
     {
-        if (!_undo.IsPossible || !IsEchoOfOriginal(ack))
+        if (!_undo.IsPossible || !IsOriginalAnswered(ack))
         {
             return false;
         }
@@ -596,6 +617,7 @@ internal sealed partial class TcpEndpoint
         if (_undo.PriorSsthresh > 0)
         {
             _congestion.OnUndo(_undo.PriorCwnd, _undo.PriorSsthresh);
+            _isCwrDue = false;
         }
 
         _core.Counters.TcpSpuriousRecoveries++;

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Tcpcrypt.Core;
 using Tcpcrypt.Tcp.LossRecovery;
 using Tcpcrypt.Wire;
 
@@ -90,5 +91,53 @@ internal sealed partial class TcpEndpoint
         ack.IsDuplicateSack = true;
         ack.IsProbeDuplicate = _isProbeOut && _isProbeRepeat && right == _probeEnd;
         _undo.OnDuplicate(octets);
+    }
+
+    // ---- Our own blocks ----
+
+    /// <summary>What came a second time, until an ACK has told of it (RFC 2883 §4).</summary>
+    private (Seq<Remote> Left, Seq<Remote> Right)? _duplicate;
+
+    /// <summary>Blocks to send when <paramref name="most"/> fit.</summary>
+    private int SackBlocks(int most) => _agreed.Sack ? Math.Min((_duplicate is null ? 0 : 1) + (_reassembler?.RangeCount ?? 0), most) : 0;
+
+    /// <summary>The D-SACK first, which needs the block around it behind it to be known as one; then what changed last (RFC 2018 §4, RFC 2883 §4). A place for one only is for what is held.</summary>
+    private void WriteSack(ref TcpOptionWriter options, int blocks)
+    {
+        Span<SackBlock> sack = stackalloc SackBlock[blocks];
+        int count = 0;
+        if (_duplicate is var (left, right) && (blocks > 1 || _reassembler is not { IsEmpty: false }))
+        {
+            sack[count++] = new SackBlock(left, right);
+        }
+
+        if (_reassembler is { IsEmpty: false })
+        {
+            Span<(long Start, long End)> ranges = stackalloc (long, long)[blocks - count];
+            long next = StreamOffset(_rcv.Nxt);
+            foreach ((long start, long end) in ranges[.._reassembler.GetSackRanges(ranges)])
+            {
+                sack[count++] = new SackBlock(_rcv.Nxt + unchecked((uint)(start - next)), _rcv.Nxt + unchecked((uint)(end - next)));
+            }
+        }
+
+        options.Sack(sack[..count]);
+    }
+
+    /// <summary>Octets that had arrived before. Each segment's are told of by an ACK of its own.</summary>
+    private void NoteDuplicate(TcpInstant now, Seq<Remote> left, Seq<Remote> right)
+    {
+        if (!_agreed.Sack || IsCryptSetup || left >= right)
+        {
+            return;
+        }
+
+        if (_duplicate is not null)
+        {
+            SendAckNow(now);
+            _ackNow = true;
+        }
+
+        _duplicate = (left, right);
     }
 }

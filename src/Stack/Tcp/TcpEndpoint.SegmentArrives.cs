@@ -87,7 +87,7 @@ internal sealed partial class TcpEndpoint
         _rcv.Nxt = seg.Seq + 1;
         _rcv.Adv = _rcv.Nxt + _synWindow;
         _rcv.UrgentOffset = -1;
-        Agree(SynAgreement.From(options, _core.Options.Tcp));
+        Agree(SynAgreement.From(options, _core.Options.Tcp) with { Ecn = AgreesToEcn(seg) });
         _ts.LastAckSent = _rcv.Nxt;
         if (_ts.IsOn)
         {
@@ -233,6 +233,7 @@ internal sealed partial class TcpEndpoint
         if (!IsClosed)
         {
             RequestStrayAck(now, hasData: seg.Len > 0, isOldData: seg.Payload.Length > 0 && seg.End <= _rcv.Nxt);
+            NoteDuplicate(now, seg.Seq, Seq<Remote>.Min(seg.Seq + (uint)seg.Payload.Length, _rcv.Nxt));
         }
 
         return _rcv.Wnd == 0 || seg.Seq > _rcv.Nxt ? DropReason.TcpOutsideWindow : DropReason.TcpDuplicateData;
@@ -344,6 +345,7 @@ internal sealed partial class TcpEndpoint
             Count = seg.Count,
             UnackedSince = _firstUnackedAt,
             IsAfterTimeout = _rtt.Backoff > 0,
+            IsCongestionEcho = _agreed.Ecn && (seg.Flags & (TcpFlags.Ece | TcpFlags.Syn)) == TcpFlags.Ece,
         };
         bool isWindowSame = unchecked((uint)seg.WindowField << _snd.Shift) == _snd.Wnd;
         bool wasInFlight = FlightSize > 0;
@@ -357,7 +359,7 @@ internal sealed partial class TcpEndpoint
         }
         else
         {
-            ack.IsDuplicate = seg.Ack == _snd.Una && wasInFlight && seg.Payload.Length == 0 && !seg.IsFin && !seg.IsSyn && isWindowSame && _snd.Wnd > 0;
+            ack.IsDuplicate = seg.Ack == _snd.Una && (wasInFlight || _isProbeOut) && seg.Payload.Length == 0 && !seg.IsFin && !seg.IsSyn && isWindowSame && _snd.Wnd > 0;
         }
 
         if (seg.Ack >= _snd.Una)
@@ -374,6 +376,11 @@ internal sealed partial class TcpEndpoint
         if (wasInFlight)
         {
             TakeRttSample(ack);
+            Recover(ref ack);
+        }
+        else if (ack.IsDuplicateSack || _isProbeOut)
+        {
+            // All is acknowledged, and yet there is news: a repeat or a probe was not needed.
             Recover(ref ack);
         }
 

@@ -41,12 +41,15 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpAfterClose;
         }
 
+        OnTextMarked(seg);
         bool hasFin = seg.IsFin;
+        bool hasRepeated = start < next;
         if (start < next)
         {
             int trim = (int)Math.Min(next - start, payload.Length);
             payload = payload[trim..];
             start += trim;
+            NoteDuplicate(now, first, first + (uint)trim);
             if (trim > 0 && payload.Length == 0 && !(hasFin && end == next))
             {
                 _ackNow = true;
@@ -90,7 +93,15 @@ internal sealed partial class TcpEndpoint
                 int gap = _reassembler is { IsEmpty: false } ? (int)Math.Min(_reassembler.Start - StreamOffset(_rcv.Nxt), payload.Length) : payload.Length;
                 Deliver(payload[..gap]);
                 payload = payload[gap..];
-                payload = payload[(int)Math.Min(DeliverHeld(), payload.Length)..];
+                Seq<Remote> left = _rcv.Nxt;
+                int repeated = (int)Math.Min(DeliverHeld(), payload.Length);
+                payload = payload[repeated..];
+                if (!hasRepeated)
+                {
+                    // Of several the first (RFC 2883 §4).
+                    NoteDuplicate(now, left, left + (uint)repeated);
+                    hasRepeated = repeated > 0;
+                }
             }
 
             MeasureText(now, seg);
@@ -149,6 +160,12 @@ internal sealed partial class TcpEndpoint
         _reassembler ??= new Reassembler(_core.Blocks);
         long limit = _core.Blocks.IsExhausted ? 0 : Math.Max(2L * ReceiveBufferSize, BlockPool.LargeSize);
         bool isHeld = _reassembler.Insert(start, payload, limit, out bool isConflict, out bool isDuplicate);
+        if (_reassembler.Repeated is var (left, right))
+        {
+            long next = StreamOffset(_rcv.Nxt);
+            NoteDuplicate(now, _rcv.Nxt + (uint)(left - next), _rcv.Nxt + (uint)(right - next));
+        }
+
         if (isConflict)
         {
             _core.Counters.TcpOverlapConflicts++;

@@ -47,8 +47,8 @@ internal sealed partial class TcpEndpoint : CoreObject
         SendQueue = new ByteQueue(_core.Blocks);
         ReceiveQueue = new ByteQueue(_core.Blocks);
         TcpStackOptions stack = _core.Options.Tcp;
-        _tunedReceiveBuffer = Math.Min(TcpEndpointOptions.FirstBufferSize, stack.MaxReceiveBufferSize);
-        _tunedSendBuffer = Math.Min(TcpEndpointOptions.FirstBufferSize, stack.MaxSendBufferSize);
+        _tunedReceiveBuffer = options.FirstReceiveBuffer(stack);
+        _tunedSendBuffer = options.FirstSendBuffer(stack);
         _rtt = new RttEstimator(stack.InitialRto, stack.MinRto, stack.MaxRto);
         _congestion = CongestionController.Create(options.CongestionControl);
         _rcv.UrgentOffset = -1;
@@ -182,6 +182,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         PeerWindowScale = _snd.Shift,
         Timestamps = _ts.IsOn,
         SelectiveAcknowledgments = _agreed.Sack,
+        ExplicitCongestionNotification = _agreed.Ecn,
         BytesSent = _bytesSent,
         BytesAcknowledged = SendQueue.Head,
         BytesReceived = _bytesReceived,
@@ -344,6 +345,8 @@ internal sealed partial class TcpEndpoint : CoreObject
             _core.Counters.CountCryptPlain(crypt.Outcome);
         }
 
+        // What went wrong on the way is no reason to take the connect for failed.
+        _softError = SocketError.Success;
         _core.Raise(this, CoreEvents.Connected | CoreEvents.Writable);
         LeaveListener(succeeded: true);
     }

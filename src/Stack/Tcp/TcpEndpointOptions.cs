@@ -31,11 +31,11 @@ internal sealed class TcpEndpointOptions
     /// <summary>Zero = automatic.</summary>
     public int ReceiveBufferSize { get; set; }
 
-    /// <summary>What an automatic buffer begins with.</summary>
-    public const int FirstBufferSize = 128 * 1024;
+    /// <summary>The receive buffer at the start: 128 KiB where it is automatic, and no more than it may become.</summary>
+    public int FirstReceiveBuffer(TcpStackOptions stack) => ReceiveBufferSize > 0 ? ReceiveBufferSize : Math.Min(128 * 1024, stack.MaxReceiveBufferSize);
 
-    /// <summary>The receive buffer at the start: what a SYN announces, and no more than an automatic one may become.</summary>
-    public int FirstReceiveBuffer(TcpStackOptions stack) => ReceiveBufferSize > 0 ? ReceiveBufferSize : Math.Min(FirstBufferSize, stack.MaxReceiveBufferSize);
+    /// <summary>The send buffer at the start: 256 KiB where it is automatic, and no more than it may become.</summary>
+    public int FirstSendBuffer(TcpStackOptions stack) => SendBufferSize > 0 ? SendBufferSize : Math.Min(256 * 1024, stack.MaxSendBufferSize);
 
     /// <summary>The shift for the largest window that may come to be announced.</summary>
     public byte WindowShift(TcpStackOptions stack) => SynAgreement.ShiftFor(ReceiveBufferSize > 0 ? ReceiveBufferSize : stack.MaxReceiveBufferSize);

@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using Tcpcrypt.Core;
+using Tcpcrypt.Tcp.Crypt;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -51,18 +52,19 @@ internal sealed class TcpForward : CoreObject
         }
 
         options.Transparent = true;
+        CryptBlock? crypt = _tcp.SynCache.AnswerCrypt(options, _synOptions, _half.Agreed);
         HalfOpen half = new(_tcp.SynCache)
         {
             Tuple = _half.Tuple,
             Options = options,
             Iss = _half.Iss,
             Irs = _half.Irs,
-            Agreed = _half.Agreed,
+            Agreed = _half.Agreed with { Ecn = _half.Agreed.Ecn && crypt is not { IsSetup: true } },
             Window = (uint)Math.Min(options.FirstReceiveBuffer(_tcp.Core.Options.Tcp), 0xFFFF),
             Shift = _half.Agreed.WindowScaling ? options.WindowShift(_tcp.Core.Options.Tcp) : (byte)0,
             TsRecent = _half.TsRecent,
             ArrivedAt = now,
-            Crypt = _tcp.SynCache.AnswerCrypt(options, _synOptions, _half.Agreed),
+            Crypt = crypt,
         };
         if (half.Crypt is { IsRefused: true })
         {

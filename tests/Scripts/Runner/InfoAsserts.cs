@@ -80,7 +80,9 @@ internal static partial class InfoAsserts
             "tcpi_snd_wscale" => info.PeerWindowScale,
             "tcpi_segs_out" => info.SegmentsSent,
             "tcpi_segs_in" => info.SegmentsReceived,
-            "tcpi_ca_state" => info.RecoveryState switch { "open" => 0, "recovery" => 3, _ => 4 },
+            "tcpi_ca_state" => info.RecoveryState switch { "open" => 0, "disorder" => 1, "cwr" => 2, "recovery" => 3, _ => 4 },
+            "tcpi_sacked" => info.Sacked / mss,
+            "tcpi_lost" => info.Lost / mss,
             "tcpi_options" => (info.Timestamps ? 1 : 0) | (info.SelectiveAcknowledgments ? 2 : 0) | (info.WindowScaling ? 4 : 0) | (info.ExplicitCongestionNotification ? 8 : 0),
 
             // Beyond Linux: exact octets.

@@ -93,7 +93,7 @@ internal static partial class StackSettings
                 tcp.SelectiveAcknowledgments = value != "0";
                 break;
             case "tcp_ecn":
-                tcp.ExplicitCongestionNotification = value != "0";
+                tcp.ExplicitCongestionNotification = value == "2" ? null : value != "0";
                 break;
             case "tcp_rmem":
                 options.ReceiveWindow = Middle(value);
@@ -168,7 +168,7 @@ internal static partial class StackSettings
                 tcp.SelectiveAcknowledgments = Switch(value);
                 break;
             case "ecn":
-                tcp.ExplicitCongestionNotification = Switch(value);
+                tcp.ExplicitCongestionNotification = value == "accept" ? null : Switch(value);
                 break;
             case "initialrto":
                 tcp.InitialRto = Time(value);

@@ -97,6 +97,19 @@ public sealed class BufferTests
         Assert.That(client.GetInfo().PeerWindow, Is.LessThan(2 * First));
     }
 
+    /// <summary>Without timestamps the round trip is measured by the window; one that opens in small steps must not make it look short.</summary>
+    [Test]
+    public void A_slow_reader_that_becomes_fast_gets_a_large_window([Values] bool timestamps)
+    {
+        Pair pair = new(s_fat, 1, stack => stack.Tcp.Timestamps = timestamps);
+        (SteppedSocket client, SteppedSocket server) = pair.Connect();
+        long start = pair.Link.NowNs;
+        Stream(pair, client, server, 3, received => (int)Math.Max(0, ((pair.Link.NowNs - start) / 5_000) - received));
+        Assert.That(Size(server, SteppedSocketOption.ReceiveBuffer), Is.LessThan(2 * First));
+        Stream(pair, client, server, 5, _ => int.MaxValue);
+        Assert.That(Size(server, SteppedSocketOption.ReceiveBuffer), Is.GreaterThan(4_000_000));
+    }
+
     [Test]
     [Spec("9293-SHLD-14")]
     public void The_right_edge_never_moves_left()

@@ -151,6 +151,21 @@ public sealed record IpStackStatistics
     /// <summary>SACK blocks that told of nothing in flight.</summary>
     public long TcpSackDiscarded { get; init; }
 
+    /// <summary>Segments marked by a router that met no echo yet: each begins to be echoed (RFC 3168 §6.1.3).</summary>
+    public long TcpCongestionExperienced { get; init; }
+
+    /// <summary>ACKs that told of congestion (ECE, RFC 3168 §6.1.2).</summary>
+    public long TcpCongestionEchoes { get; init; }
+
+    /// <summary>SYN,ACKs whose sequence number is all that is kept of the SYN (RFC 4987 §3.6).</summary>
+    public long TcpSynCookiesSent { get; init; }
+
+    /// <summary>Connections made from such a number that came back.</summary>
+    public long TcpSynCookiesAccepted { get; init; }
+
+    /// <summary>ACKs for no connection whose number is no cookie, or too old, while cookies are out.</summary>
+    public long TcpSynCookiesRejected { get; init; }
+
     /// <summary>Challenge ACKs sent (RFC 5961).</summary>
     public long TcpChallengeAcks { get; init; }
 
@@ -312,6 +327,11 @@ public sealed record IpStackStatistics
             TcpSpuriousRecoveries = Volatile.Read(ref c.TcpSpuriousRecoveries),
             TcpDuplicateSacks = Volatile.Read(ref c.TcpDuplicateSacks),
             TcpSackDiscarded = Volatile.Read(ref c.TcpSackDiscarded),
+            TcpCongestionExperienced = Volatile.Read(ref c.TcpCongestionExperienced),
+            TcpCongestionEchoes = Volatile.Read(ref c.TcpCongestionEchoes),
+            TcpSynCookiesSent = Volatile.Read(ref c.TcpSynCookiesSent),
+            TcpSynCookiesAccepted = Volatile.Read(ref c.TcpSynCookiesAccepted),
+            TcpSynCookiesRejected = Volatile.Read(ref c.TcpSynCookiesRejected),
             TcpChallengeAcks = Volatile.Read(ref c.TcpChallengeAcks),
             TcpChallengeAcksSuppressed = Volatile.Read(ref c.TcpChallengeAcksSuppressed),
             TcpOutOfOrder = Volatile.Read(ref c.TcpOutOfOrder),

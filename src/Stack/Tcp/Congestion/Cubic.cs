@@ -14,21 +14,25 @@ internal sealed class Cubic : CongestionController
     /// <summary>α_cubic (§4.3): as fast as Reno would be with this decrease.</summary>
     private const double RenoIncrease = 3 * (1 - Decrease) / (1 + Decrease);
 
-    private HyStart _hyStart = new();
+    /// <summary>An epoch of congestion avoidance (§4.2); windows in segments.</summary>
+    private sealed record Epoch
+    {
+        public TcpInstant Start { get; set; } = TcpInstant.Never;
+        public double WindowMax { get; set; }
+        public double WindowPrior { get; set; }
+        public double Reno { get; set; }
 
-    // An epoch of congestion avoidance (§4.2); windows in segments.
-    private TcpInstant _epochStart = TcpInstant.Never;
-    private double _windowMax;
-    private double _windowPrior;
-    private double _reno;
+        /// <summary>K: seconds until the window is W_max again.</summary>
+        public double K { get; set; }
 
-    /// <summary>K: seconds until the window is W_max again.</summary>
-    private double _k;
+        /// <summary>The growth that is not a whole octet yet.</summary>
+        public double Fraction { get; set; }
+    }
 
-    /// <summary>The growth that is not a whole octet yet.</summary>
-    private double _fraction;
-
-    private (TcpInstant EpochStart, double Max, double Prior, double Reno, double K) _undo = (TcpInstant.Never, 0, 0, 0, 0);
+    // Most connections never get that far, so these take no memory before.
+    private HyStart? _hyStart;
+    private Epoch? _epoch;
+    private Epoch? _undo;
 
     public override string Name => "cubic";
 
@@ -55,12 +59,13 @@ internal sealed class Cubic : CongestionController
             return SlowStart(ack.Acked);
         }
 
+        _hyStart ??= new HyStart();
         long grown = _hyStart.OnAck(ack);
         long rest = SlowStart(grown);
         if (_hyStart.IsOver)
         {
             Ssthresh = Cwnd;
-            _hyStart = new HyStart();
+            _hyStart = null;
         }
 
         return rest;
@@ -69,65 +74,65 @@ internal sealed class Cubic : CongestionController
     private void Avoid(in AckSample ack, long acked)
     {
         double window = (double)Cwnd / Smss;
-        if (_epochStart.IsNever)
+        Epoch epoch = _epoch ??= new Epoch();
+        if (epoch.Start.IsNever)
         {
-            _epochStart = ack.Now;
-            _reno = window;
-            _fraction = 0;
-            if (window < _windowMax)
+            epoch.Start = ack.Now;
+            epoch.Reno = window;
+            epoch.Fraction = 0;
+            if (window < epoch.WindowMax)
             {
-                _k = Math.Cbrt((_windowMax - window) / Aggressiveness);
+                epoch.K = Math.Cbrt((epoch.WindowMax - window) / Aggressiveness);
             }
             else
             {
                 // Congestion avoidance from slow start or a time-out (§4.8, §4.10): from here on up.
-                _k = 0;
-                _windowMax = window;
-                _windowPrior = 0;
+                epoch.K = 0;
+                epoch.WindowMax = window;
+                epoch.WindowPrior = 0;
             }
         }
 
-        double elapsed = (ack.Now - _epochStart).TotalSeconds;
+        double elapsed = (ack.Now - epoch.Start).TotalSeconds;
         double segments = (double)acked / Smss;
 
         // §4.3: the Reno-friendly region. Beyond the window of the last congestion Reno's own increase would be 1.
-        _reno += (_reno < _windowPrior ? RenoIncrease : 1) * segments / window;
-        if (Curve(elapsed) < _reno)
+        epoch.Reno += (epoch.Reno < epoch.WindowPrior ? RenoIncrease : 1) * segments / window;
+        if (Curve(epoch, elapsed) < epoch.Reno)
         {
-            Grow(Math.Max(_reno, window) - window);
+            Grow(epoch, Math.Max(epoch.Reno, window) - window);
             return;
         }
 
         // §4.4, §4.5.
-        double target = Math.Clamp(Curve(elapsed + ack.Srtt.TotalSeconds), window, 1.5 * window);
-        Grow((target - window) / window * segments);
+        double target = Math.Clamp(Curve(epoch, elapsed + ack.Srtt.TotalSeconds), window, 1.5 * window);
+        Grow(epoch, (target - window) / window * segments);
     }
 
     /// <summary>W_cubic(t), RFC 9438 §4.2.</summary>
-    private double Curve(double seconds)
+    private static double Curve(Epoch epoch, double seconds)
     {
-        double t = seconds - _k;
-        return (Aggressiveness * t * t * t) + _windowMax;
+        double t = seconds - epoch.K;
+        return (Aggressiveness * t * t * t) + epoch.WindowMax;
     }
 
-    private void Grow(double segments)
+    private void Grow(Epoch epoch, double segments)
     {
-        double octets = (segments * Smss) + _fraction;
+        double octets = (segments * Smss) + epoch.Fraction;
         long whole = (long)octets;
-        _fraction = octets - whole;
+        epoch.Fraction = octets - whole;
         Cwnd += whole;
     }
 
     public override void OnCongestion(TcpInstant now, long flightSize)
     {
         // By cwnd, as §4.6 allows where the window is kept to what is used.
-        Remember();
         double window = (double)Cwnd / Smss;
+        double before = _epoch?.WindowMax ?? 0;
+        _undo = _epoch;
 
         // §4.7, fast convergence: less than last time means that someone else wants a share.
-        _windowMax = window < _windowMax ? window * (1 + Decrease) / 2 : window;
-        _windowPrior = window;
-        _epochStart = TcpInstant.Never;
+        _epoch = new Epoch { WindowMax = window < before ? window * (1 + Decrease) / 2 : window, WindowPrior = window };
         Ssthresh = Math.Max((long)(Cwnd * Decrease), 2L * Smss);
     }
 
@@ -136,24 +141,22 @@ internal sealed class Cubic : CongestionController
         OnCongestion(now, flightSize);
 
         // §4.8: the first congestion avoidance after it starts its own epoch.
-        _windowMax = 0;
-        _hyStart = new HyStart();
+        _epoch = null;
+        _hyStart = null;
     }
 
     public override void OnUndo(long priorCwnd, long priorSsthresh)
     {
         base.OnUndo(priorCwnd, priorSsthresh);
-        (_epochStart, _windowMax, _windowPrior, _reno, _k) = _undo;
+        _epoch = _undo;
     }
 
     public override void OnIdle(TimeSpan pause)
     {
-        if (!_epochStart.IsNever)
+        if (_epoch is { Start.IsNever: false } epoch)
         {
             // §5.8: time in which nothing was sent does not count.
-            _epochStart += pause;
+            epoch.Start += pause;
         }
     }
-
-    private void Remember() => _undo = (_epochStart, _windowMax, _windowPrior, _reno, _k);
 }

@@ -3,7 +3,7 @@ using Tcpcrypt.Wire;
 namespace Tcpcrypt.Tcp.Congestion;
 
 /// <summary>HyStart++ (RFC 9406): slow start is left when the round trip grows, before the queue overflows; conservative slow start first makes sure.</summary>
-internal struct HyStart
+internal sealed class HyStart
 {
     private static readonly TimeSpan s_minThreshold = TimeSpan.FromMilliseconds(4);
     private static readonly TimeSpan s_maxThreshold = TimeSpan.FromMilliseconds(16);
@@ -20,10 +20,6 @@ internal struct HyStart
     private TimeSpan _baseline = TimeSpan.MaxValue;
     private int _samples;
     private int _conservativeRounds;
-
-    public HyStart()
-    {
-    }
 
     /// <summary>In conservative slow start (CSS).</summary>
     public bool IsConservative { get; private set; }

@@ -35,6 +35,9 @@ internal struct AckSummary
     /// <summary>The retransmission timer has expired since the last progress.</summary>
     public bool IsAfterTimeout { get; init; }
 
+    /// <summary>ECE: a segment of ours met congestion (RFC 3168 §6.1.2).</summary>
+    public bool IsCongestionEcho { get; init; }
+
     /// <summary>SND.UNA moved.</summary>
     public bool IsAdvance { get; set; }
 

@@ -279,6 +279,49 @@ internal struct Scoreboard
         }
     }
 
+    /// <summary>For the simulator: the sums against a recount, and the runs against SND.UNA and SND.NXT. Null when all is as it should be.</summary>
+    public readonly string? FindInconsistency(Seq<Local> una, Seq<Local> nxt)
+    {
+        (long octets, long sacked, long lost, long inRepeat) = (0, 0, 0, 0);
+        for (int i = 0; i < Count; i++)
+        {
+            SentSegment run = this[i];
+            if (run.Length <= 0 || run.SegmentSize == 0 || (i > 0 && run.Start != this[i - 1].End))
+            {
+                return $"run {i} of {Count} is [{run.Start}, {run.End}), segments of {run.SegmentSize}";
+            }
+
+            if (run.Is(SentFlags.Sacked) && run.Is(SentFlags.Lost | SentFlags.InRepeat))
+            {
+                return $"run {i} is {run.Flags}";
+            }
+
+            if ((run.Is(SentFlags.InRepeat) && !run.Is(SentFlags.Repeated)) || (run.Is(SentFlags.Repeated) && run.End > RepeatEdge) || (run.Is(SentFlags.Sacked) && run.End > HighestSacked))
+            {
+                return $"run {i} [{run.Start}, {run.End}) is {run.Flags}, repeats end at {RepeatEdge}, SACKs at {HighestSacked}";
+            }
+
+            if (i < _nextLost && (run.Flags & (SentFlags.Lost | SentFlags.InRepeat)) == SentFlags.Lost)
+            {
+                return $"run {i} waits to be sent again, and the search begins at {_nextLost}";
+            }
+
+            octets += run.Length;
+            sacked += run.Is(SentFlags.Sacked) ? run.Length : 0;
+            lost += run.Is(SentFlags.Lost) ? run.Length : 0;
+            inRepeat += run.Is(SentFlags.InRepeat) ? run.Length : 0;
+        }
+
+        if (Count > 0 && (this[0].Start != una || this[Count - 1].End != nxt))
+        {
+            return $"the scoreboard holds [{this[0].Start}, {this[Count - 1].End}), SND.UNA is {una} and SND.NXT {nxt}";
+        }
+
+        return (octets, sacked, lost, inRepeat) == (Octets, Sacked, Lost, InRepeat)
+            ? null
+            : $"sums {(Octets, Sacked, Lost, InRepeat)}, recounted {(octets, sacked, lost, inRepeat)} (octets, sacked, lost, in repeat)";
+    }
+
     private void MarkSacked(ref SentSegment run, ref AckSummary ack)
     {
         Note(ref ack, run, run.Length, isCumulative: false);
