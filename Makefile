@@ -22,7 +22,7 @@ run: ## a demonstration that ends by itself: tun0 in its own network namespace, 
 test: ## all tests; the last line is "N passed, N failed, N skipped" (FILTER=... narrows them down)
 	@eng/test.sh
 
-bench: ## our stack beside gVisor, lwIP and the TUN device's limit, then new encrypted connections beside TLS (HANDSHAKES=1: only these; ROUNDS=3 SECS=2; root, apt)
+bench: ## our stack beside gVisor, lwIP and the TUN device's limit, then new encrypted connections beside TLS (HANDSHAKES=1: only these; WAN=1: only goodput and fairness through delay and loss; ROUNDS=3 SECS=2; root, apt)
 	@eng/bench.sh
 
 micro: ## micro-benchmarks of the hot types (FILTER='*Checksum*')

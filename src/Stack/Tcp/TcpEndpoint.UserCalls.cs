@@ -1,6 +1,7 @@
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Tcpcrypt.Core;
+using Tcpcrypt.Tcp.Congestion;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -71,6 +72,9 @@ internal sealed partial class TcpEndpoint
         }
 
         _isCorkExpired = false;
+        _congestion = CongestionController.Create(Options.CongestionControl, _congestion);
+        _timers.Cancel(TcpTimer.Pacing);
+        _pacedUntil = TcpInstant.Min(_pacedUntil, now + s_paceQuantum);
         RefreshPathMtu(now);
         ArmKeepAlive(now);
         OnReceive(now);

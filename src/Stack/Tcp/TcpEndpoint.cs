@@ -50,7 +50,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         _tunedReceiveBuffer = options.FirstReceiveBuffer(stack);
         _tunedSendBuffer = options.FirstSendBuffer(stack);
         _rtt = new RttEstimator(stack.InitialRto, stack.MinRto, stack.MaxRto);
-        _congestion = CongestionController.Create(options.CongestionControl);
+        _congestion = CongestionController.Create(options.CongestionControl, null);
         _rcv.UrgentOffset = -1;
         _rcv.Shift = stack.WindowScaling ? options.WindowShift(stack) : (byte)0;
         _ts.Offset = tcp.Isn.TimestampOffset(tuple);
@@ -197,6 +197,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         Readable = ReceiveQueue.Length,
         OutOfOrder = _reassembler?.Length ?? 0,
         CongestionControl = _congestion.Name,
+        PacingRate = IsPaced && PacingRate is < long.MaxValue and long rate ? rate : null,
         Lost = _sent.Lost,
         Sacked = _sent.Sacked,
         RecoveryState = _lossState switch { LossState.Disorder => "disorder", LossState.Reduced => "cwr", LossState.Recovery => "recovery", LossState.Loss => "loss", _ => "open" },
