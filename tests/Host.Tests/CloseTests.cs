@@ -85,7 +85,7 @@ public sealed class CloseTests
     [Test]
     public async Task Dispose_sends_what_is_queued_and_then_fin()
     {
-        await using StackPair pair = await StackPair.StartAsync(options => options.Tcp.SendBufferSize = 1_000_000);
+        await using StackPair pair = await StackPair.StartAsync();
         (TcpConnection client, TcpConnection server) = await pair.ConnectAsync();
         byte[] octets = new byte[900_000];
         new Random(1).NextBytes(octets);

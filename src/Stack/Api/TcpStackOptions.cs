@@ -46,7 +46,7 @@ public sealed class TcpStackOptions
     /// </summary>
     public int? ReceiveBufferSize { get; set; }
 
-    /// <summary>The send buffer of new connections, in octets: 1 to 1 GiB. Null: automatic, from 256 KiB up to <see cref="MaxSendBufferSize"/>, twice the congestion window.</summary>
+    /// <summary>The send buffer of new connections, in octets: 1 to 1 GiB. Null: automatic, from 1 MiB up to <see cref="MaxSendBufferSize"/>, twice the congestion window.</summary>
     public int? SendBufferSize { get; set; }
 
     /// <summary>How large an automatic receive buffer may become, in octets: 1 to 1 GiB. The window scale is chosen by it.</summary>

@@ -17,15 +17,17 @@ internal sealed partial class TcpEndpoint
     private uint TargetWindow()
     {
         uint current = _rcv.Wnd;
+        int size = ReceiveBufferSize;
         if (_core.Blocks.IsExhausted)
         {
-            return current;
+            // One segment of room stays, as for senders one block: where two stacks are full of what they have to send, each waits for the other's window.
+            size = Math.Min(size, Math.Max(BlockPool.SmallSize, ReceiveMss));
         }
 
-        long free = ReceiveBufferSize - ReceiveQueue.Length;
+        long free = size - ReceiveQueue.Length;
         long most = 0xFFFFL << _rcv.Shift;
         free = Math.Clamp(free, 0, most);
-        return free - current < Math.Min(ReceiveBufferSize / 2, ReceiveMss) && current != 0 && free < ReceiveBufferSize
+        return free - current < Math.Min(size / 2, ReceiveMss) && current != 0 && free < size
             ? current
             : (uint)Math.Max(free, current);
     }

@@ -34,8 +34,8 @@ internal sealed class TcpEndpointOptions
     /// <summary>The receive buffer at the start: 128 KiB where it is automatic, and no more than it may become.</summary>
     public int FirstReceiveBuffer(TcpStackOptions stack) => ReceiveBufferSize > 0 ? ReceiveBufferSize : Math.Min(128 * 1024, stack.MaxReceiveBufferSize);
 
-    /// <summary>The send buffer at the start: 256 KiB where it is automatic, and no more than it may become.</summary>
-    public int FirstSendBuffer(TcpStackOptions stack) => SendBufferSize > 0 ? SendBufferSize : Math.Min(256 * 1024, stack.MaxSendBufferSize);
+    /// <summary>The send buffer at the start: 1 MiB where it is automatic (what an application writes ahead costs memory only when it does), and no more than it may become.</summary>
+    public int FirstSendBuffer(TcpStackOptions stack) => SendBufferSize > 0 ? SendBufferSize : Math.Min(1024 * 1024, stack.MaxSendBufferSize);
 
     /// <summary>The shift for the largest window that may come to be announced.</summary>
     public byte WindowShift(TcpStackOptions stack) => SynAgreement.ShiftFor(ReceiveBufferSize > 0 ? ReceiveBufferSize : stack.MaxReceiveBufferSize);
