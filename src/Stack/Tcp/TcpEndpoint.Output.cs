@@ -196,13 +196,14 @@ internal sealed partial class TcpEndpoint
             return default;
         }
 
-        bool mayPush = isFinDue || (!IsCorked && (Options.NoDelay || flight == 0));
+        // Nagle (SHLD-7) as RFC 9293 §A.3 has it: less than a full segment waits while another such one is unacknowledged, not behind full ones.
+        bool mayPush = isFinDue || (!IsCorked && (Options.NoDelay || flight == 0 || !IsSmallOutstanding));
         bool isTail = length == unsent;
         if (length >= fullSize)
         {
-            // SHLD-28: full segments; the odd rest goes along only when it may be pushed with data in flight (Nagle, SHLD-7).
+            // SHLD-28: full segments; the odd rest goes along only when it may be pushed.
             int rest = length % fullSize;
-            if (rest != 0 && !(isTail && (isFinDue || (!IsCorked && Options.NoDelay))))
+            if (rest != 0 && !(isTail && mayPush))
             {
                 length -= rest;
                 isTail = false;
@@ -289,6 +290,8 @@ internal sealed partial class TcpEndpoint
         limit = Math.Min(Math.Min(limit, MaxPayload(mss)), Math.Min(sameKeys, run.Length));
         return limit <= 0 ? default : Retransmission(run.Start, (int)Math.Min(limit, Math.Max(room - (room % mss), mss)));
     }
+
+    private bool IsSmallOutstanding => _snd.Sml > _snd.Una && _snd.Sml <= _snd.Nxt;
 
     private bool IsCorked => Options.Cork && !_isCorkExpired;
 
@@ -383,6 +386,11 @@ internal sealed partial class TcpEndpoint
 
         Build(now, decision, into);
         _snd.Nxt = decision.Seq + decision.Length + (decision.HasFin ? 1 : 0);
+        if (decision.Length % (into.GsoSize > 0 ? into.GsoSize : SegmentMss(now, decision.Seq, out _)) != 0)
+        {
+            _snd.Sml = _snd.Nxt;
+        }
+
         _isFinSent |= decision.HasFin;
         _bytesSent += decision.Length;
         _lastSentAt = now;

@@ -55,6 +55,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         _rcv.Shift = stack.WindowScaling ? options.WindowShift(stack) : (byte)0;
         _ts.Offset = tcp.Isn.TimestampOffset(tuple);
         _ipIdentification = tcp.Isn.Identification(tuple);
+        _receiveBufferSeen = options.ReceiveBufferSize;
         IsLoopback = _core.Ip.IsLocalAddress(tuple.Remote.Address);
     }
 
@@ -208,6 +209,7 @@ internal sealed partial class TcpEndpoint : CoreObject
     {
         TcpEndpoint endpoint = new(tcp, id, tuple, options);
         endpoint._snd.Iss = tcp.Isn.Next(now, tuple);
+        endpoint._snd.Sml = endpoint._snd.Iss;
         endpoint._snd.Una = endpoint._snd.Iss;
         endpoint._snd.Nxt = endpoint._snd.Iss;
         endpoint._snd.Up = endpoint._snd.Iss;
@@ -229,6 +231,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         TcpEndpoint endpoint = new(tcp, id, half.Tuple, half.Options.Copy());
         endpoint.IsPassive = true;
         endpoint._snd.Iss = half.Iss;
+        endpoint._snd.Sml = half.Iss;
         endpoint._snd.Una = half.Iss;
         endpoint._snd.Nxt = half.Iss + 1;
         endpoint._snd.Up = half.Iss;

@@ -26,7 +26,17 @@ internal abstract class CongestionController
     public long Ssthresh { get; set; } = long.MaxValue;
 
     /// <summary>The sender's maximum segment size, in octets.</summary>
-    public int Smss { get; set; } = 536;
+    public int Smss
+    {
+        get;
+        set
+        {
+            // The path may take larger segments than when the windows were reduced: one of them fits at least, two for ssthresh (RFC 5681 eq. 4).
+            field = value;
+            Cwnd = Cwnd == 0 ? 0 : Math.Max(Cwnd, value);
+            Ssthresh = Math.Max(Ssthresh, 2L * value);
+        }
+    } = 536;
 
     public abstract string Name { get; }
 
