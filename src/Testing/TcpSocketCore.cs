@@ -374,6 +374,12 @@ internal sealed class TcpSocketCore : SocketCore
             case SteppedSocketOption.MaximumSegment when LiveEndpoint is { } endpoint && !IsHandshaking:
                 value = endpoint.GetInfo(Stack.Now).SendMss;
                 return SocketError.Success;
+            case SteppedSocketOption.SendBuffer when Options.SendBufferSize == 0:
+                value = _endpoint?.SendBufferSize ?? Options.FirstSendBuffer(Stack.Core.Options.Tcp);
+                return SocketError.Success;
+            case SteppedSocketOption.ReceiveBuffer when Options.ReceiveBufferSize == 0:
+                value = _endpoint?.ReceiveBufferSize ?? Options.FirstReceiveBuffer(Stack.Core.Options.Tcp);
+                return SocketError.Success;
             default:
                 return TcpSocketOptions.Get(Options, option, out value);
         }

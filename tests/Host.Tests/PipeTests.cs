@@ -90,6 +90,24 @@ public sealed class PipeTests
         await server.DisposeAsync();
     }
 
+    /// <summary>A buffer of automatic size grows for a reader that wants to see more at once than it holds, as far as it may.</summary>
+    [Test]
+    public async Task A_read_of_at_least_a_million_octets_gets_them()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        (TcpConnection client, TcpConnection server) = await pair.ConnectAsync();
+        byte[] data = new byte[1_000_000];
+        new Random(1).NextBytes(data);
+        Assert.That(server.ReceiveBufferSize, Is.LessThan(data.Length));
+        Task writing = client.WriteAsync(data).AsTask();
+        ReadResult result = await server.Input.ReadAtLeastAsync(data.Length).AsTask().WaitAsync(TimeSpan.FromSeconds(60));
+        Assert.That(result.Buffer.ToArray(), Is.EqualTo(data));
+        server.Input.AdvanceTo(result.Buffer.End);
+        await writing;
+        await client.DisposeAsync();
+        await server.DisposeAsync();
+    }
+
     [Test]
     public async Task Wrong_use_of_the_reader_throws()
     {

@@ -96,14 +96,17 @@ internal sealed class Scenario
 
     private static int DrawMtu(Random random) => random.Next(4) switch { 0 => random.Next(576, 1500), 1 => random.Next(1501, 9001), _ => 1500 };
 
+    /// <summary>The larger half of all sizes stands for buffers that size themselves.</summary>
+    private static int? Automatic(int size) => size > 1_000_000 ? null : size;
+
     private static TcpStackOptions DrawTcp(Random random) => new()
     {
         WindowScaling = random.Next(4) != 0,
         Timestamps = random.Next(3) != 0,
         SelectiveAcknowledgments = random.Next(2) == 0,
         InitialWindowSegments = random.Next(1, 11),
-        ReceiveBufferSize = random.Next(3) == 0 ? random.Next(2_000, 20_000) : random.Next(20_000, 2_000_000),
-        SendBufferSize = random.Next(2_000, 2_000_000),
+        ReceiveBufferSize = Automatic(random.Next(3) == 0 ? random.Next(2_000, 20_000) : random.Next(20_000, 2_000_000)),
+        SendBufferSize = Automatic(random.Next(2_000, 2_000_000)),
         DelayedAck = TimeSpan.FromMilliseconds(random.Next(3) == 0 ? 0 : random.Next(1, 200)),
     };
 

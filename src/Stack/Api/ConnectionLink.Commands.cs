@@ -114,6 +114,8 @@ internal sealed partial class ConnectionLink
     // ---- Options ----
 
     private TcpEndpointOptions? _changedOptions;
+
+    // As asked for last; zero = automatic.
     private int _receiveBufferSize;
     private int _sendBufferSize;
 

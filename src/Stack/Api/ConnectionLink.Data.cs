@@ -108,6 +108,17 @@ internal sealed partial class ConnectionLink
         OnReleased(offset - head);
     }
 
+    /// <summary>A reader has seen everything up to an offset and waits for more while it holds what comes before: where that is much of an automatic buffer, the buffer must grow, or the wait has no end.</summary>
+    public void WantMore(long consumed, long examined)
+    {
+        long held = examined - consumed;
+        if (held >= Endpoint.ReceiveBufferSize / 2)
+        {
+            Endpoint.WantReadable(2 * held);
+            Post(Work.Receive);
+        }
+    }
+
     public long ReceiveHead => Endpoint.ReceiveQueue.Head;
 
     /// <summary>True when reading has ended in order; throws when it has otherwise; false when it has not.</summary>
@@ -161,7 +172,7 @@ internal sealed partial class ConnectionLink
     private void OnReleased(long count)
     {
         _unreported += count;
-        if (_unreported > 0 && _unreported >= Math.Min(_receiveBufferSize / 4, ReportLimit))
+        if (_unreported > 0 && _unreported >= Math.Min((_receiveBufferSize > 0 ? _receiveBufferSize : Endpoint.ReceiveBufferSize) / 4, ReportLimit))
         {
             _unreported = 0;
             Post(Work.Receive);
@@ -191,7 +202,7 @@ internal sealed partial class ConnectionLink
     public bool CanWrite(int octets)
     {
         int space = Endpoint.SendSpace;
-        return space >= Math.Min(octets, Math.Max(1, _sendBufferSize / 3)) || (space > 0 && Endpoint.SendQueue.Length == 0) || IsWriteEnded;
+        return space >= Math.Min(octets, Math.Max(1, (_sendBufferSize > 0 ? _sendBufferSize : Endpoint.SendBufferSize) / 3)) || (space > 0 && Endpoint.SendQueue.Length == 0) || IsWriteEnded;
     }
 
     /// <summary>True when a write would fail.</summary>

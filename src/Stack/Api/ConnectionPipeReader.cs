@@ -117,6 +117,10 @@ internal sealed class ConnectionPipeReader : PipeReader
         {
             _isHolding = false;
             _link.EndRead(consumedOffset);
+            if (examinedOffset == _end)
+            {
+                _link.WantMore(consumedOffset, examinedOffset);
+            }
         }
 
         _operation.Unclaim();

@@ -100,8 +100,10 @@ public sealed class IpStackOptions
         TcpStackOptions tcp = Tcp;
         CheckTcp(nameof(tcp.CongestionControl), tcp.CongestionControl, Enum.IsDefined(tcp.CongestionControl), "is a known congestion control");
         CheckTcp(nameof(tcp.InitialWindowSegments), tcp.InitialWindowSegments, tcp.InitialWindowSegments is >= 1 and <= 100, "is 1 to 100 segments");
-        CheckTcp(nameof(tcp.ReceiveBufferSize), tcp.ReceiveBufferSize, tcp.ReceiveBufferSize is >= 1 and <= BufferSizeMax, "is 1 octet to 1 GiB");
-        CheckTcp(nameof(tcp.SendBufferSize), tcp.SendBufferSize, tcp.SendBufferSize is >= 1 and <= BufferSizeMax, "is 1 octet to 1 GiB");
+        CheckTcp(nameof(tcp.ReceiveBufferSize), tcp.ReceiveBufferSize, tcp.ReceiveBufferSize is null or (>= 1 and <= BufferSizeMax), "is 1 octet to 1 GiB");
+        CheckTcp(nameof(tcp.SendBufferSize), tcp.SendBufferSize, tcp.SendBufferSize is null or (>= 1 and <= BufferSizeMax), "is 1 octet to 1 GiB");
+        CheckTcp(nameof(tcp.MaxReceiveBufferSize), tcp.MaxReceiveBufferSize, tcp.MaxReceiveBufferSize is >= 1 and <= BufferSizeMax, "is 1 octet to 1 GiB");
+        CheckTcp(nameof(tcp.MaxSendBufferSize), tcp.MaxSendBufferSize, tcp.MaxSendBufferSize is >= 1 and <= BufferSizeMax, "is 1 octet to 1 GiB");
         CheckTcp(nameof(tcp.DelayedAck), tcp.DelayedAck, tcp.DelayedAck >= TimeSpan.Zero && tcp.DelayedAck < TimeSpan.FromSeconds(0.5), "is zero to less than 0.5 s (RFC 9293 MUST-40)");
         CheckTcp(nameof(tcp.MinRto), tcp.MinRto, tcp.MinRto >= TimeSpan.FromMilliseconds(1), "is at least 1 ms");
         CheckTcp(nameof(tcp.MaxRto), tcp.MaxRto, tcp.MaxRto >= tcp.MinRto, "is not less than MinRto");
@@ -123,7 +125,7 @@ public sealed class IpStackOptions
         CheckTcp(nameof(tcp.EphemeralPortLast), tcp.EphemeralPortLast, tcp.EphemeralPortLast >= tcp.EphemeralPortFirst && tcp.EphemeralPortLast <= 65_535, "is EphemeralPortFirst to 65,535");
     }
 
-    private static void CheckTcp(string property, object value, bool isGood, string rule) => Check(nameof(Tcp) + "." + property, value, isGood, rule);
+    private static void CheckTcp(string property, object? value, bool isGood, string rule) => Check(nameof(Tcp) + "." + property, value, isGood, rule);
 
     private static void Check(string property, object? value, bool isGood, string rule)
     {

@@ -67,17 +67,17 @@ public sealed partial class TcpConnection
         }
     }
 
-    /// <summary>Bounds what is received and not yet read, and with it the window announced, in octets: 1 to 1 GiB. A smaller value takes effect as data is read: a window once announced is not taken back (RFC 9293 SHLD-14).</summary>
+    /// <summary>Bounds what is received and not yet read, and with it the window announced, in octets: 1 to 1 GiB. Once set it is no longer automatic (<see cref="TcpStackOptions.ReceiveBufferSize"/>). A smaller value takes effect as data is read: a window once announced is not taken back (RFC 9293 SHLD-14).</summary>
     public int ReceiveBufferSize
     {
-        get => _link.GetOption(static options => options.ReceiveBufferSize);
+        get => _link.GetOption(static options => options.ReceiveBufferSize) is > 0 and int size ? size : Endpoint.ReceiveBufferSize;
         set => _link.SetOption(CheckBufferSize(value), static (options, value) => options.ReceiveBufferSize = value);
     }
 
-    /// <summary>Bounds what is written and not yet acknowledged, in octets: 1 to 1 GiB.</summary>
+    /// <summary>Bounds what is written and not yet acknowledged, in octets: 1 to 1 GiB. Once set it is no longer automatic (<see cref="TcpStackOptions.SendBufferSize"/>).</summary>
     public int SendBufferSize
     {
-        get => _link.GetOption(static options => options.SendBufferSize);
+        get => _link.GetOption(static options => options.SendBufferSize) is > 0 and int size ? size : Endpoint.SendBufferSize;
         set => _link.SetOption(CheckBufferSize(value), static (options, value) => options.SendBufferSize = value);
     }
 

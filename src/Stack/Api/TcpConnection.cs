@@ -47,7 +47,7 @@ public sealed partial class TcpConnection : IDuplexPipe, IAsyncDisposable
     /// <summary>
     /// What the peer sends. Results are views of the receive buffer itself: nothing is copied. <see cref="PipeReader.Complete"/> shuts reading down: what is unread and what still arrives is discarded.
     /// </summary>
-    /// <remarks>A read that examines everything and consumes nothing can never see more than <see cref="ReceiveBufferSize"/> octets.</remarks>
+    /// <remarks>A read that examines everything and consumes nothing can never see more than <see cref="ReceiveBufferSize"/> octets; an automatic buffer grows for it up to <see cref="TcpStackOptions.MaxReceiveBufferSize"/>.</remarks>
     public PipeReader Input => _link.PipeReader;
 
     /// <summary>

@@ -40,11 +40,20 @@ public sealed class TcpStackOptions
     /// <summary>The initial congestion window in segments (RFC 6928): 1 to 100.</summary>
     public int InitialWindowSegments { get; set; } = 10;
 
-    /// <summary>The receive buffer of new connections, in octets: 1 to 1 GiB. It bounds the window announced.</summary>
-    public int ReceiveBufferSize { get; set; } = 1024 * 1024;
+    /// <summary>
+    /// The receive buffer of new connections, in octets: 1 to 1 GiB. It bounds the window announced. Null: automatic, from 128 KiB up to <see cref="MaxReceiveBufferSize"/>, by what the application
+    /// takes in a round trip.
+    /// </summary>
+    public int? ReceiveBufferSize { get; set; }
 
-    /// <summary>The send buffer of new connections, in octets: 1 to 1 GiB.</summary>
-    public int SendBufferSize { get; set; } = 1024 * 1024;
+    /// <summary>The send buffer of new connections, in octets: 1 to 1 GiB. Null: automatic, from 1 MiB up to <see cref="MaxSendBufferSize"/>, twice the congestion window.</summary>
+    public int? SendBufferSize { get; set; }
+
+    /// <summary>How large an automatic receive buffer may become, in octets: 1 to 1 GiB. The window scale is chosen by it.</summary>
+    public int MaxReceiveBufferSize { get; set; } = 6 * 1024 * 1024;
+
+    /// <summary>How large an automatic send buffer may become, in octets: 1 to 1 GiB.</summary>
+    public int MaxSendBufferSize { get; set; } = 4 * 1024 * 1024;
 
     /// <summary>How long an ACK may wait for another segment or for data to ride on (RFC 9293 MUST-40: below 0.5 s). Zero switches delaying off.</summary>
     public TimeSpan DelayedAck { get; set; } = TimeSpan.FromMilliseconds(40);

@@ -13,29 +13,28 @@ internal sealed partial class TcpEndpoint
     private int _rcvMss = SynAgreement.DefaultMss;
     private TcpInstant _lastTextAt;
 
-
-    /// <summary>What a connection may have unread however little memory there is.</summary>
-    private int LeastReceiveBuffer => Math.Min(Options.ReceiveBufferSize, Math.Max(ReceiveMss, BlockPool.SmallSize));
+    /// <summary>What a connection may have unread however little memory there is. Two stacks full of what they have to send would each wait for the other's window for ever.</summary>
+    private int LeastReceiveBuffer => Math.Min(ReceiveBufferSize, Math.Max(ReceiveMss, BlockPool.SmallSize));
 
     /// <summary>The window to announce (RFC 9293 §3.8.6.2.2, MUST-39): never less than the peer has been promised, and no creeping by small steps.</summary>
     private uint TargetWindow()
     {
         uint current = _rcv.Wnd;
-        int size = _core.Blocks.IsTight ? LeastReceiveBuffer : Options.ReceiveBufferSize;
+        int size = _core.Blocks.IsTight ? LeastReceiveBuffer : ReceiveBufferSize;
         long free = size - ReceiveQueue.Length;
         long most = 0xFFFFL << _rcv.Shift;
         free = Math.Clamp(free, 0, most);
-        return free - current < Math.Min(Options.ReceiveBufferSize / 2, ReceiveMss) && current != 0 && free < size
+        return free - current < Math.Min(size / 2, ReceiveMss) && current != 0 && free < size
             ? current
             : (uint)Math.Max(free, current);
     }
 
     private ushort WindowField(TcpInstant now)
     {
-        _ = now;
+        TuneReceiveBuffer(now);
         uint current = _rcv.Wnd;
         uint target = TargetWindow();
-        if (target < Math.Min(Options.ReceiveBufferSize / 2, ReceiveMss) && current == 0)
+        if (target < Math.Min(ReceiveBufferSize / 2, ReceiveMss) && current == 0)
         {
             target = 0;
         }

@@ -629,7 +629,7 @@ internal sealed partial class TcpEndpoint
             isReply ? _ts.Recent : 0,
             (isReply ? _agreed.WindowScaling : stack.WindowScaling) ? _rcv.Shift : null);
         WriteSynCrypt(ref options, isReply);
-        _synWindow = (uint)Math.Min(Options.ReceiveBufferSize, 0xFFFF);
+        _synWindow = (uint)Math.Min(ReceiveBufferSize, 0xFFFF);
         SegmentWriter.Write(
             into,
             new SegmentFields

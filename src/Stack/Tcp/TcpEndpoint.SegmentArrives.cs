@@ -444,6 +444,7 @@ internal sealed partial class TcpEndpoint
 
         if (dataOctets > 0)
         {
+            TuneSendBuffer();
             _core.Raise(this, CoreEvents.Writable);
         }
 

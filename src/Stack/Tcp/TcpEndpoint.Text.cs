@@ -113,6 +113,7 @@ internal sealed partial class TcpEndpoint
                 }
             }
 
+            MeasureText(now, seg);
             AcknowledgeText(now, octets, filledGap);
         }
 
@@ -186,7 +187,7 @@ internal sealed partial class TcpEndpoint
 
         _core.Counters.TcpOutOfOrder++;
         _reassembler ??= new Reassembler(_core.Blocks);
-        long limit = _tcp.Memory.MayHold(this) ? Math.Max(2L * Options.ReceiveBufferSize, BlockPool.LargeSize) : 0;
+        long limit = _tcp.Memory.MayHold(this) ? Math.Max(2L * ReceiveBufferSize, BlockPool.LargeSize) : 0;
         bool isHeld = _reassembler.Insert(start, payload, limit, out bool isConflict, out bool isDuplicate);
         _tcp.Memory.OnHeld(this);
         if (_reassembler.Repeated is var (left, right))

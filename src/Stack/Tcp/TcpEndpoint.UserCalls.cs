@@ -58,11 +58,13 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
+        TuneReceiveBuffer(now);
+
         // An update is worth a segment when the window the peer sees is at most half of what it could be, and would at least double.
         uint current = _rcv.Wnd;
         uint target = TargetWindow();
-        int least = Math.Min(Options.ReceiveBufferSize / 2, ReceiveMss);
-        if (target >= current + (uint)Math.Max(least, 1) && current <= (uint)Options.ReceiveBufferSize / 2 && target >= 2 * (ulong)current)
+        int least = Math.Min(ReceiveBufferSize / 2, ReceiveMss);
+        if (target >= current + (uint)Math.Max(least, 1) && current <= (uint)ReceiveBufferSize / 2 && target >= 2 * (ulong)current)
         {
             _ackNow = true;
             MarkReady();

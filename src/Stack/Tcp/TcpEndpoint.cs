@@ -47,10 +47,12 @@ internal sealed partial class TcpEndpoint : CoreObject
         SendQueue = new ByteQueue(_core.Blocks);
         ReceiveQueue = new ByteQueue(_core.Blocks);
         TcpStackOptions stack = _core.Options.Tcp;
+        _tunedReceiveBuffer = options.FirstReceiveBuffer(stack);
+        _tunedSendBuffer = options.FirstSendBuffer(stack);
         _rtt = new RttEstimator(stack.InitialRto, stack.MinRto, stack.MaxRto);
         _congestion = CongestionController.Create(options.CongestionControl, null);
         _rcv.UrgentOffset = -1;
-        _rcv.Shift = stack.WindowScaling ? SynAgreement.ShiftFor(options.ReceiveBufferSize) : (byte)0;
+        _rcv.Shift = stack.WindowScaling ? options.WindowShift(stack) : (byte)0;
         _ts.Offset = tcp.Isn.TimestampOffset(tuple);
         _ipIdentification = tcp.Isn.Identification(tuple);
         _receiveBufferSeen = options.ReceiveBufferSize;
@@ -77,7 +79,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         get
         {
             // Where the stack's memory is used up a connection keeps room for one small block, so that it is slow and not stuck.
-            int size = _core.Blocks.IsExhausted ? Math.Min(Options.SendBufferSize, BlockPool.SmallSize) : Options.SendBufferSize;
+            int size = _core.Blocks.IsExhausted ? Math.Min(SendBufferSize, BlockPool.SmallSize) : SendBufferSize;
             return (int)Math.Max(0, Math.Min(size - SendQueue.Length, _sendLimit - SendQueue.Tail));
         }
     }

@@ -25,9 +25,20 @@ internal sealed class TcpEndpointOptions
     /// <summary>Bounds the MSS announced and the segments sent; null = by MTU (TCP_MAXSEG).</summary>
     public int? MaximumSegmentSize { get; set; }
 
+    /// <summary>Zero = automatic.</summary>
     public int SendBufferSize { get; set; }
 
+    /// <summary>Zero = automatic.</summary>
     public int ReceiveBufferSize { get; set; }
+
+    /// <summary>The receive buffer at the start: 128 KiB where it is automatic, and no more than it may become.</summary>
+    public int FirstReceiveBuffer(TcpStackOptions stack) => ReceiveBufferSize > 0 ? ReceiveBufferSize : Math.Min(128 * 1024, stack.MaxReceiveBufferSize);
+
+    /// <summary>The send buffer at the start: 1 MiB where it is automatic (what an application writes ahead costs memory only when it does), and no more than it may become.</summary>
+    public int FirstSendBuffer(TcpStackOptions stack) => SendBufferSize > 0 ? SendBufferSize : Math.Min(1024 * 1024, stack.MaxSendBufferSize);
+
+    /// <summary>The shift for the largest window that may come to be announced.</summary>
+    public byte WindowShift(TcpStackOptions stack) => SynAgreement.ShiftFor(ReceiveBufferSize > 0 ? ReceiveBufferSize : stack.MaxReceiveBufferSize);
 
     public byte TypeOfService { get; set; }
 
@@ -51,8 +62,8 @@ internal sealed class TcpEndpointOptions
 
     public static TcpEndpointOptions From(TcpStackOptions stack) => new()
     {
-        SendBufferSize = stack.SendBufferSize,
-        ReceiveBufferSize = stack.ReceiveBufferSize,
+        SendBufferSize = stack.SendBufferSize ?? 0,
+        ReceiveBufferSize = stack.ReceiveBufferSize ?? 0,
         DelayedAck = stack.DelayedAck,
         CongestionControl = stack.CongestionControl,
         Pacing = stack.Pacing,

@@ -102,6 +102,7 @@ internal sealed class SteppedSocketTests
         SteppedStack stack = Stack("10.0.0.2/24");
         SteppedSocket listener = stack.Socket(tcp: true);
         Ok(listener.Bind(ServerEnd));
+        Ok(listener.SetOption(SteppedSocketOption.ReceiveBuffer, 200_000));
         Ok(listener.Listen(1));
         SteppedSocket client = stack.Socket(tcp: true);
         Assert.That(client.Connect(ServerEnd), Is.EqualTo(SocketError.Success));

@@ -89,7 +89,7 @@ public sealed class PacingTests
     [Test]
     public void Slow_start_is_spread_over_the_round_trip([Values] bool paced)
     {
-        Pair pair = new(s_path, client: options => options.Tcp.Pacing = paced);
+        Pair pair = new(s_path, client: options => options.Tcp.Pacing = paced, server: options => options.ReceiveWindow = 1_000_000);
         Trace trace = new(pair);
         (SteppedSocket client, SteppedSocket server) = pair.Connect();
         Write(client, 500_000);
@@ -153,7 +153,7 @@ public sealed class PacingTests
     [Test]
     public void Acknowledgments_are_not_held_back()
     {
-        Pair pair = new(s_path, server: options => options.Tcp.Pacing = true);
+        Pair pair = new(s_path, server: options => (options.Tcp.Pacing, options.ReceiveWindow) = (true, 1_000_000));
         (SteppedSocket client, SteppedSocket server) = pair.Connect();
         Assert.That(server.SetOption(SteppedSocketOption.MaxPacingRate, 10), Is.EqualTo(SocketError.Success));
         Write(server, 1000);
@@ -165,7 +165,7 @@ public sealed class PacingTests
     [Test]
     public void The_congestion_control_of_a_connection_may_change()
     {
-        Pair pair = new(s_path);
+        Pair pair = new(s_path, server: options => options.ReceiveWindow = 1_000_000);
         (SteppedSocket client, SteppedSocket server) = pair.Connect(socket => Assert.That(socket.SetOption(SteppedSocketOption.CongestionControl, "reno"), Is.EqualTo(SocketError.Success)));
         Assert.That(client.GetInfo().CongestionControl, Is.EqualTo("reno"));
         Write(client, 300_000);

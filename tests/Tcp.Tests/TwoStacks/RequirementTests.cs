@@ -251,12 +251,19 @@ public sealed class RequirementTests
         pair.Finish(sockets);
     }
 
+    /// <summary>Both stacks full of what they have to send: no window may stay shut for it.</summary>
     [Test]
-    public void Exhausted_buffer_memory_slows_and_does_not_stop()
+    public void Exhausted_buffer_memory_slows_and_does_not_stop([Values(576, 1500, 9000)] int mtu)
     {
-        Pair pair = new(new LinkDirection { Delay = TimeSpan.FromMilliseconds(1) }, 1, client: options => options.MemoryLimit = 300_000, server: options => options.MemoryLimit = 300_000);
+        Pair pair = new(new LinkDirection { Delay = TimeSpan.FromMilliseconds(1) }, 1, Configure, Configure);
         (SteppedSocket client, SteppedSocket server) = pair.Connect();
         pair.Transfer(client, server, 1_000_000);
         pair.Finish(client, server);
+
+        void Configure(SteppedStackOptions options)
+        {
+            options.MemoryLimit = 300_000;
+            options.Mtu = mtu;
+        }
     }
 }

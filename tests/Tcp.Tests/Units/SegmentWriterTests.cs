@@ -85,7 +85,7 @@ public sealed class SegmentWriterTests
         byte[] options = tcp.Options.ToArray();
         Assert.That(options, Has.Length.EqualTo(20));
         Assert.That(options[..8], Is.EqualTo(new byte[] { 2, 4, 0x05, 0xB4, 4, 2, 8, 10 }), "mss 1460, sackOK, TS");
-        Assert.That(options[12..], Is.EqualTo(new byte[] { 0, 0, 0, 0, 1, 3, 3, 5 }), "TSecr 0, nop, wscale 5 for 1 MiB");
+        Assert.That(options[12..], Is.EqualTo(new byte[] { 0, 0, 0, 0, 1, 3, 3, 7 }), "TSecr 0, nop, wscale 7 for 6 MiB");
     }
 
     [Test]
