@@ -15,6 +15,7 @@ public sealed class MemoryTests
     private static Host Make(long memory, Action<TcpStackOptions>? configure = null) => new(options =>
     {
         options.MemoryLimit = memory;
+        options.Tcp.ReceiveBufferSize = options.Tcp.SendBufferSize = 1024 * 1024;
         configure?.Invoke(options.Tcp);
     });
 
