@@ -165,6 +165,11 @@ public sealed class ConnectTests
     [TestCase("Tcp.DelayedAck")]
     [TestCase("Tcp.ReceiveBufferSize")]
     [TestCase("Tcp.EphemeralPortLast")]
+    [TestCase("Tcp.SynCacheSize")]
+    [TestCase("Tcp.TimeWaitLimit")]
+    [TestCase("Tcp.OrphanLimit")]
+    [TestCase("Tcp.OrphanRetransmissions")]
+    [TestCase("Tcp.StalledTimeout")]
     public async Task Stack_options_out_of_range_are_named(string property)
     {
         IpStackOptions options = new() { Addresses = [new(StackPair.ClientAddress, 24)] };
@@ -176,6 +181,11 @@ public sealed class ConnectTests
             case "Tcp.DelayedAck": options.Tcp.DelayedAck = TimeSpan.FromSeconds(0.5); break;
             case "Tcp.ReceiveBufferSize": options.Tcp.ReceiveBufferSize = 0; break;
             case "Tcp.EphemeralPortLast": options.Tcp.EphemeralPortLast = 1; break;
+            case "Tcp.SynCacheSize": options.Tcp.SynCacheSize = 0; break;
+            case "Tcp.TimeWaitLimit": options.Tcp.TimeWaitLimit = -1; break;
+            case "Tcp.OrphanLimit": options.Tcp.OrphanLimit = -1; break;
+            case "Tcp.OrphanRetransmissions": options.Tcp.OrphanRetransmissions = 0; break;
+            case "Tcp.StalledTimeout": options.Tcp.StalledTimeout = TimeSpan.Zero; break;
         }
 
         PacketDevice device = MemoryLink.CreatePair().First;
