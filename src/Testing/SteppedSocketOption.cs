@@ -62,6 +62,9 @@ public enum SteppedSocketOption
 
     /// <summary>The time to live: 1 to 255 (IP_TTL).</summary>
     TimeToLive,
+
+    /// <summary>Seconds that a closed connection may wait in FIN-WAIT-2 for the peer's FIN: 1 to 120; 0 = as the stack's settings say (TCP_LINGER2).</summary>
+    FinWait2Timeout,
 }
 
 /// <summary>What <see cref="SteppedSocket.Poll"/> finds, as Linux's poll(2) computes it.</summary>
