@@ -1,7 +1,7 @@
 # Tcpcrypt: every target works in a fresh clone. `make` alone lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test bench micro simulate conformance pack build clean
+.PHONY: help run test bench micro simulate fuzz conformance pack build clean
 
 SEEDS ?= 200
 SEED ?= 1
@@ -28,8 +28,11 @@ bench: ## our stack beside gVisor, lwIP and the TUN device's limit, then new enc
 micro: ## micro-benchmarks of the hot types (FILTER='*Checksum*')
 	@eng/sdk.sh && dotnet run -c Release --project tests/Benchmarks/Micro -- --filter '$(or $(FILTER),*)'
 
-simulate: ## two stacks, a hostile network, SEEDS=200 seeds from SEED=1; a failure prints how to replay it
+simulate: ## two stacks, a hostile network, SEEDS=200 seeds from SEED=1; a failure prints how to replay it (TABLE=1: writes the throughput table anew)
 	@eng/simulate.sh $(SEED) $(SEEDS)
+
+fuzz: ## random packets, led by coverage, into every parser and whole stacks for SECONDS=60 (TARGET=stack SEED=1); INPUT=FILE replays one
+	@eng/fuzz.sh $(if $(INPUT),--input $(INPUT) $(if $(TRACE),--trace),--seconds $(or $(SECONDS),60) --seed $(SEED) $(if $(KEEP),--keep)) $(if $(TARGET),--target $(TARGET))
 
 conformance: ## the table of requirement ids and the tests that cover them
 	@eng/conformance.sh

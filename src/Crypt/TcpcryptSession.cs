@@ -119,7 +119,7 @@ public sealed partial class TcpcryptSession : IDisposable
         }
 
         TcpcryptSession candidate = new(_provider, Secret, Agreement, _chain, Index);
-        for (int ahead = 0; !candidate.Identifier.SequenceEqual(identifier); ahead++)
+        for (int ahead = 0; !CryptographicOperations.FixedTimeEquals(candidate.Identifier, identifier); ahead++)
         {
             TcpcryptSession? next = ahead < LookAheadHere ? candidate.Next() : null;
             candidate.Dispose();

@@ -63,6 +63,9 @@ public enum SteppedSocketOption
     /// <summary>The time to live: 1 to 255 (IP_TTL).</summary>
     TimeToLive,
 
+    /// <summary>The most payload octets per second; -1 = no bound (SO_MAX_PACING_RATE).</summary>
+    MaxPacingRate,
+
     /// <summary>Seconds that a closed connection may wait in FIN-WAIT-2 for the peer's FIN: 1 to 120; 0 = as the stack's settings say (TCP_LINGER2).</summary>
     FinWait2Timeout,
 }

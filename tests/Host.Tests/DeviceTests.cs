@@ -2,12 +2,14 @@ using System.Net;
 using Microsoft.Extensions.Time.Testing;
 using NUnit.Framework;
 using Tcpcrypt.Core;
+using Tcpcrypt.Tests;
 
 namespace Tcpcrypt.Host.Tests;
 
 public sealed class DeviceTests
 {
     [Test]
+    [Spec("HI_SYS_03")]
     public async Task When_the_device_dies_completion_faults_and_every_pending_call_fails_with_a_clear_IOException([Values] ContinuationScheduling scheduling)
     {
         StackPair pair = await StackPair.StartAsync(options => options.Scheduling = scheduling);
@@ -49,6 +51,7 @@ public sealed class DeviceTests
     }
 
     [Test]
+    [Spec("HI_SYS_03")]
     public async Task Device_that_fails_in_a_users_write_fails_the_stack()
     {
         BrokenDevice device = new();
@@ -60,6 +63,7 @@ public sealed class DeviceTests
     }
 
     [Test]
+    [Spec("HI_SYS_03")]
     public async Task A_full_device_is_tried_again_and_nothing_is_lost()
     {
         BrokenDevice device = new() { IsFull = true };

@@ -8,6 +8,7 @@ public class DeviceGoneTests : KernelFixture
 {
     [TestCase(true)]
     [TestCase(false)]
+    [Spec("HI_SYS_03")]
     public async Task All_that_was_under_way_fails_with_an_IOException_that_says_so(bool deleted)
     {
         await StartAsync();
@@ -57,6 +58,7 @@ public class DeviceGoneTests : KernelFixture
     }
 
     [Test]
+    [Spec("HI_SYS_03")]
     public async Task Link_that_is_down_for_a_while_only_loses_packets()
     {
         await StartAsync();

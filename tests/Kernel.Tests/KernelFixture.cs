@@ -208,8 +208,8 @@ public abstract class KernelFixture
     }
 
     /// <summary>A socket of the kernel in the namespace, closed after the test.</summary>
-    protected Socket KernelSocket(SocketType type, NetworkNamespace? where = null) =>
-        Own(new OwnedSocket((where ?? Namespace).Invoke(() => new Socket(AddressFamily.InterNetwork, type, ProtocolType.Unspecified)))).Socket;
+    protected Socket KernelSocket(SocketType type, NetworkNamespace? where = null, ProtocolType protocol = ProtocolType.Unspecified) =>
+        Own(new OwnedSocket((where ?? Namespace).Invoke(() => new Socket(AddressFamily.InterNetwork, type, protocol)))).Socket;
 
     /// <summary>Connects to a server that is still starting.</summary>
     protected async Task<TcpConnection> ConnectToStartingAsync(IPEndPoint remote)

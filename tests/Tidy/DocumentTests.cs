@@ -5,7 +5,7 @@ namespace Tcpcrypt.Tidy;
 /// <summary>What the documents promise is there.</summary>
 public sealed partial class DocumentTests
 {
-    private static readonly string[] s_promised = ["run", "test", "bench", "simulate", "conformance", "pack", "clean", "help"];
+    private static readonly string[] s_promised = ["run", "test", "bench", "simulate", "fuzz", "conformance", "pack", "clean", "help"];
 
     [Test]
     public void Makefile_has_the_promised_targets() => Assert.That(Targets(), Is.SupersetOf(s_promised));

@@ -63,6 +63,17 @@ public sealed partial class FileTests
         Assert.That(offenders, Is.Empty, "versions belong into Directory.Packages.props");
     }
 
+    /// <summary>HI_ENC_16: how long a comparison of tags, cookies, proofs and identifiers takes says nothing about where they differ. The self test compares with what everybody knows.</summary>
+    [Test]
+    public void Encryption_compares_in_constant_time()
+    {
+        string[] folders = ["src/Crypt/", "src/Stack/Tcp/Crypt/"];
+        IEnumerable<string> offenders = Repository.Files
+            .Where(file => folders.Any(folder => file.StartsWith(folder, StringComparison.Ordinal)) && file.EndsWith(".cs", StringComparison.Ordinal))
+            .Where(static file => Path.GetFileName(file) != "ProviderSelfTest.cs" && Repository.Read(file).Contains("SequenceEqual", StringComparison.Ordinal));
+        Assert.That(offenders, Is.Empty, "CryptographicOperations.FixedTimeEquals");
+    }
+
     private static bool IsText(string file) => Path.GetExtension(file) is ".cs" or ".md" or ".csproj" or ".props" or ".targets" or ".sln" or ".json" or ".sh" or ".py" or ".c" or ".h" or ".go"
         or ".pkt" or ".txt" or ".editorconfig" or ".gitignore" or "";
 

@@ -35,7 +35,11 @@ public sealed class IpStackOptions
     /// <summary>Answer ICMP echo requests (RFC 1122 §3.2.2.6).</summary>
     public bool RespondToEcho { get; set; } = true;
 
-    /// <summary>Buffer memory of all connections together, in octets; at least 1 MiB. At the limit writers wait and windows close.</summary>
+    /// <summary>
+    /// Buffer memory of all connections together, in octets; at least 1 MiB. From three quarters of it on windows open no further than one segment's worth, and what is held out of order gives way, the
+    /// largest holder's first. At the limit writers wait; connections that the application has closed, and those whose peers have taken nothing for <see cref="TcpStackOptions.StalledTimeout"/>, are reset; and
+    /// text that arrives is dropped, except that each connection may hold one segment's worth.
+    /// </summary>
     public long MemoryLimit { get; set; } = 256L * 1024 * 1024;
 
     /// <summary>The stack's clock.</summary>
@@ -110,6 +114,9 @@ public sealed class IpStackOptions
         CheckTcp(nameof(tcp.FinWait2Timeout), tcp.FinWait2Timeout, tcp.FinWait2Timeout > TimeSpan.Zero, "is positive");
         CheckTcp(nameof(tcp.SynCacheSize), tcp.SynCacheSize, tcp.SynCacheSize >= 1, "is at least 1");
         CheckTcp(nameof(tcp.TimeWaitLimit), tcp.TimeWaitLimit, tcp.TimeWaitLimit >= 0, "is not negative");
+        CheckTcp(nameof(tcp.OrphanLimit), tcp.OrphanLimit, tcp.OrphanLimit >= 0, "is not negative");
+        CheckTcp(nameof(tcp.OrphanRetransmissions), tcp.OrphanRetransmissions, tcp.OrphanRetransmissions is >= 1 and <= 255, "is 1 to 255");
+        CheckTcp(nameof(tcp.StalledTimeout), tcp.StalledTimeout, tcp.StalledTimeout > TimeSpan.Zero, "is positive");
         CheckTcp(nameof(tcp.ConnectionLimit), tcp.ConnectionLimit, tcp.ConnectionLimit >= 1, "is at least 1");
         CheckTcp(nameof(tcp.ChallengeAcksPerSecond), tcp.ChallengeAcksPerSecond, tcp.ChallengeAcksPerSecond >= 1, "is at least 1");
         CheckTcp(nameof(tcp.EphemeralPortFirst), tcp.EphemeralPortFirst, tcp.EphemeralPortFirst is >= 1 and <= 65_535, "is 1 to 65,535");

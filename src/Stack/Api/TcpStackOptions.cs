@@ -28,6 +28,12 @@ public sealed class TcpStackOptions
     /// <summary>The congestion control of new connections.</summary>
     public CongestionControl CongestionControl { get; set; } = CongestionControl.Cubic;
 
+    /// <summary>
+    /// Data of new connections leaves evenly over the round trip instead of in bursts: at twice the congestion window per round trip in slow start, at 1.2 times later. Kinder to short queues,
+    /// at the price of more packets and timers. <see cref="TcpConnection.MaxPacingRate"/> paces a single connection.
+    /// </summary>
+    public bool Pacing { get; set; }
+
     /// <summary>Send a probe about two round trips after the last segment, so that a loss at the end needs no time-out (TLP, RFC 8985 §7). Needs selective acknowledgments.</summary>
     public bool TailLossProbe { get; set; } = true;
 
@@ -73,11 +79,30 @@ public sealed class TcpStackOptions
     /// <summary>How long a connection that the application has closed may wait in FIN-WAIT-2 for the peer's FIN.</summary>
     public TimeSpan FinWait2Timeout { get; set; } = TimeSpan.FromSeconds(60);
 
-    /// <summary>Half-open connections that all listeners together may hold.</summary>
+    /// <summary>Half-open connections that all listeners together may hold: 1 or more.</summary>
     public int SynCacheSize { get; set; } = 4096;
 
-    /// <summary>Connections in TIME-WAIT that are remembered; the oldest gives way.</summary>
+    /// <summary>Answer SYNs beyond <see cref="SynCacheSize"/> by SYN cookies (RFC 4987 §3.6): nothing is kept, and whoever answers gets in. Otherwise the oldest half-open connection gives way.</summary>
+    public bool SynCookies { get; set; } = true;
+
+    /// <summary>Connections in TIME-WAIT that are remembered: 0 or more; the oldest gives way.</summary>
     public int TimeWaitLimit { get; set; } = 65_536;
+
+    /// <summary>
+    /// Connections that the application has closed and that are not finished: what they have sent is not acknowledged, or the peer has not closed. The oldest is reset when there is one more.
+    /// 0 or more; 0 resets every connection that is closed before it is finished.
+    /// </summary>
+    public int OrphanLimit { get; set; } = 65_536;
+
+    /// <summary>
+    /// R2 for such a connection, when that is less: retransmissions of one segment, or probes of a closed window, answered or not, after which it is given up. 1 to 255; 8, the default, are about 100 seconds.
+    /// </summary>
+    public int OrphanRetransmissions { get; set; } = 8;
+
+    /// <summary>
+    /// At the stack's memory limit a connection gives way (it is reset) when its peer has acknowledged nothing for this long although there is something to send, the one that holds most first. Positive.
+    /// </summary>
+    public TimeSpan StalledTimeout { get; set; } = TimeSpan.FromSeconds(60);
 
     /// <summary>Connections that may exist at once.</summary>
     public int ConnectionLimit { get; set; } = 1_000_000;

@@ -64,6 +64,9 @@ internal sealed class BlockPool(long memoryLimit)
     /// <summary>True when the memory limit has been reached: senders wait and windows close.</summary>
     public bool IsExhausted => InUse >= Limit;
 
+    /// <summary>True from three quarters of the limit on: windows open no further, and what is held out of order gives way.</summary>
+    public bool IsTight => InUse >= Limit - (Limit / 4);
+
     /// <summary>A block that starts at queue offset <paramref name="start"/>; large when more than a small one's worth is to come.</summary>
     public Block Rent(long start, int sizeHint)
     {

@@ -158,6 +158,11 @@ internal sealed class StackCounters
     public long TcpSynCacheOverflows;
     public long TcpOverlapConflicts;
     public long TcpTimeWaits;
+    public long TcpTimeWaitOverflows;
+    public long TcpOrphans;
+    public long TcpOrphanOverflows;
+    public long TcpOutOfOrderPruned;
+    public long TcpAbortsOnMemory;
     public long TcpPmtuReductions;
     public long CryptHandshakes;
     public long CryptResumptions;

@@ -6,7 +6,7 @@ namespace Tcpcrypt.Ip;
 /// The fragments of one datagram, in order. Overlaps are refused (RFC 5722 §4, which IPv4 does well to share), so the holes of RFC 815 need no list: the
 /// datagram is complete when the octets held add up to its length.
 /// </summary>
-internal sealed class FragmentSet(FragmentKey key, TcpInstant expires)
+internal sealed class FragmentSet(FragmentKey key, FragmentSource source, TcpInstant expires)
 {
     /// <summary>Fragments of one datagram: the longest datagram fits at an MTU of 576.</summary>
     public const int MaxFragments = 128;
@@ -18,6 +18,9 @@ internal sealed class FragmentSet(FragmentKey key, TcpInstant expires)
     private int _ecnSeen;
 
     public FragmentKey Key { get; } = key;
+
+    /// <summary>Who sent it, with the other datagrams of his.</summary>
+    public FragmentSource Source { get; } = source;
 
     public TcpInstant Expires { get; } = expires;
 
@@ -152,4 +155,13 @@ internal sealed class FragmentSet(FragmentKey key, TcpInstant expires)
     {
         public int End => Start + Data.Length;
     }
+}
+
+/// <summary>What one sender's incomplete datagrams hold.</summary>
+internal sealed class FragmentSource
+{
+    /// <summary>The oldest first.</summary>
+    public LinkedList<FragmentSet> Sets { get; } = new();
+
+    public int Memory { get; set; }
 }

@@ -20,7 +20,7 @@ internal sealed class Reassembler(StackCore core) : DeadlineItem
     private const int TinyFragmentLength = TcpHeader.MinLength;
 
     private readonly Dictionary<FragmentKey, FragmentSet> _sets = new(new KeyedComparer(core.Random));
-    private readonly Dictionary<Ipv4Address, Source> _sources = new(new KeyedComparer(core.Random));
+    private readonly Dictionary<Ipv4Address, FragmentSource> _sources = new(new KeyedComparer(core.Random));
     private readonly LinkedList<FragmentSet> _byAge = new();
     private PacketSlot? _spare;
 
@@ -130,9 +130,9 @@ internal sealed class Reassembler(StackCore core) : DeadlineItem
 
     private FragmentSet? AddSet(TcpInstant now, FragmentKey key)
     {
-        if (!_sources.TryGetValue(key.Source, out Source? source))
+        if (!_sources.TryGetValue(key.Source, out FragmentSource? source))
         {
-            source = new Source();
+            source = new FragmentSource();
             _sources.Add(key.Source, source);
         }
         else if (source.Sets.Count >= MaxSetsPerSource)
@@ -140,7 +140,7 @@ internal sealed class Reassembler(StackCore core) : DeadlineItem
             Evict(now, source.Sets.First!.Value);
         }
 
-        FragmentSet set = new(key, now + core.Options.ReassemblyTimeout);
+        FragmentSet set = new(key, source, now + core.Options.ReassemblyTimeout);
         set.Age = _byAge.AddLast(set);
         set.AgeAtSource = source.Sets.AddLast(set);
         _sets.Add(key, set);
@@ -157,7 +157,7 @@ internal sealed class Reassembler(StackCore core) : DeadlineItem
     /// <summary>Makes room for a set's next octets, at the cost of older ones: the source's own as long as it has too much, then anybody's.</summary>
     private bool TryCharge(TcpInstant now, FragmentSet set, int octets)
     {
-        Source source = _sources[set.Key.Source];
+        FragmentSource source = set.Source;
         if (set.Charge + octets > MemoryPerSource)
         {
             return false;
@@ -205,7 +205,7 @@ internal sealed class Reassembler(StackCore core) : DeadlineItem
 
     private void Remove(FragmentSet set)
     {
-        Source source = _sources[set.Key.Source];
+        FragmentSource source = set.Source;
         Release(set, set.Charge);
         _sets.Remove(set.Key);
         _byAge.Remove(set.Age!);
@@ -219,7 +219,7 @@ internal sealed class Reassembler(StackCore core) : DeadlineItem
     private void Release(FragmentSet set, int octets)
     {
         set.Charge -= octets;
-        _sources[set.Key.Source].Memory -= octets;
+        set.Source.Memory -= octets;
         Memory -= octets;
     }
 
@@ -281,12 +281,5 @@ internal sealed class Reassembler(StackCore core) : DeadlineItem
         _spare = null;
         slot.Clear();
         return slot;
-    }
-
-    private sealed class Source
-    {
-        public LinkedList<FragmentSet> Sets { get; } = new();
-
-        public int Memory { get; set; }
     }
 }

@@ -12,9 +12,9 @@ internal sealed class HalfOpen(SynCache cache) : DeadlineItem
     public required FourTuple Tuple { get; init; }
     public TcpListener? Listener { get; init; }
     public required TcpEndpointOptions Options { get; init; }
-    public required Seq<Local> Iss { get; init; }
+    public required Seq<Local> Iss { get; set; }
     public required Seq<Remote> Irs { get; init; }
-    public required SynAgreement Agreed { get; init; }
+    public required SynAgreement Agreed { get; set; }
 
     /// <summary>The window of the SYN,ACK; never scaled.</summary>
     public required uint Window { get; init; }
@@ -41,7 +41,7 @@ internal sealed class HalfOpen(SynCache cache) : DeadlineItem
     public override void OnDeadline(TcpInstant now) => cache.OnDeadline(now, this);
 }
 
-/// <summary>Half-open connections: bounded, the oldest gives way (RFC 4987 §3.3). RFC 9293 §3.10.7.4 for SYN-RECEIVED until the handshake's last ACK.</summary>
+/// <summary>Half-open connections: bounded (RFC 4987 §3.3). Beyond the bound a SYN is answered by a cookie (§3.6), or the oldest gives way. RFC 9293 §3.10.7.4 for SYN-RECEIVED until the handshake's last ACK.</summary>
 internal sealed class SynCache(TcpLayer tcp)
 {
     private readonly LinkedList<HalfOpen> _byAge = new();
@@ -122,6 +122,12 @@ internal sealed class SynCache(TcpLayer tcp)
                 return SegmentVerdict.Processed;
             }
 
+            if (_core.Options.Tcp.SynCookies && minimumIsn is null && half.Crypt is null or { State: CryptState.Disabled })
+            {
+                SendSynAckWithIsnCookie(now, half);
+                return SegmentVerdict.Processed;
+            }
+
             _core.Counters.CountDrop(DropReason.TcpSynCacheFull);
             Remove(_byAge.First!.Value);
         }
@@ -144,7 +150,7 @@ internal sealed class SynCache(TcpLayer tcp)
             iss = least;
         }
 
-        CryptBlock? crypt = listener is null ? null : AnswerCrypt(endpointOptions, seg.Options, agreed, session);
+        CryptBlock? crypt = listener is null ? null : AnswerCrypt(endpointOptions, tuple.Remote.Address, seg.Options, agreed, session);
         agreed = agreed with { Ecn = stack.ExplicitCongestionNotification is not false && crypt is not { IsSetup: true } && TcpEndpoint.IsEcnSetupSyn(seg) };
         return new HalfOpen(this)
         {
@@ -163,7 +169,7 @@ internal sealed class SynCache(TcpLayer tcp)
     }
 
     /// <summary>tcpcrypt's answer to a SYN; null where the stack has no tcpcrypt.</summary>
-    public CryptBlock? AnswerCrypt(TcpEndpointOptions endpointOptions, ReadOnlySpan<byte> synOptions, SynAgreement agreed, TcpcryptSession? session = null)
+    public CryptBlock? AnswerCrypt(TcpEndpointOptions endpointOptions, Ipv4Address remote, ReadOnlySpan<byte> synOptions, SynAgreement agreed, TcpcryptSession? session = null)
     {
         if (_core.Crypt is not { } layer)
         {
@@ -177,7 +183,7 @@ internal sealed class SynCache(TcpLayer tcp)
             session = sessions.Take(options.SessionIdentifier, settings.ResumableRole);
         }
 
-        return CryptBlock.ForListener(layer, settings, options, agreed.PeerMss, tcp.AdvertisedMss(endpointOptions), session);
+        return CryptBlock.ForListener(layer, settings, options, agreed.PeerMss, tcp.AdvertisedMss(endpointOptions, remote), session);
     }
 
     /// <summary>What a SYN's CRYPT option asks beyond an entry: RST under policy Required, nothing while the workers are busy, a control block at once for a session that is resumed.</summary>
@@ -287,6 +293,12 @@ internal sealed class SynCache(TcpLayer tcp)
 
         if (seg.Ack != half.Iss + 1)
         {
+            // The SYN may have been answered by a cookie the first time, while the cache was full.
+            if ((OnCookie(now, half.Listener!, half.Tuple, seg, half) ?? OnIsnCookie(now, half.Listener!, half.Tuple, seg, half)) is { } verdict)
+            {
+                return verdict;
+            }
+
             _core.Counters.TcpOutRsts++;
             tcp.SendControl(half.Tuple, seg.Ack, default, TcpFlags.Rst, 0, null, half.Options.TimeToLive, half.Options.TypeOfService);
             return DropReason.TcpAckUnacceptable;
@@ -388,8 +400,8 @@ internal sealed class SynCache(TcpLayer tcp)
 
     private SynCookie? _cookies;
 
-    /// <summary>INIT1 with a cookie of ours, for a connection that nothing is known of ([TD-58]); null when it is none.</summary>
-    public SegmentVerdict? OnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg)
+    /// <summary>INIT1 with a cookie of ours, for a connection that nothing is known of ([TD-58]); null when it is none. An entry for a repeated SYN gives way to the cookie of the first.</summary>
+    public SegmentVerdict? OnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, HalfOpen? later = null)
     {
         if (_cookies is null || _core.Crypt is not { } layer || seg.IsSyn || seg.IsFin || !seg.IsAck)
         {
@@ -424,6 +436,11 @@ internal sealed class SynCache(TcpLayer tcp)
             ArrivedAt = now,
             Crypt = CryptBlock.FromCookie(layer, settings, facts),
         };
+        if (later is not null)
+        {
+            Remove(later);
+        }
+
         TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
         tcp.Add(endpoint, tuple);
         _core.Counters.TcpPassiveOpens++;
@@ -431,6 +448,88 @@ internal sealed class SynCache(TcpLayer tcp)
         endpoint.HandOverTo(listener);
         return endpoint.OnSegment(now, seg);
     }
+
+    private IsnCookie? _isnCookies;
+
+    /// <summary>
+    /// An ACK for a connection that nothing is known of: our ISN may say that its SYN was answered (RFC 4987 §3.6); null when it does not. An entry for a repeated SYN gives way to the
+    /// cookie of the first. Data whose number is no cookie's is not reset: what comes before it may only be late.
+    /// </summary>
+    public SegmentVerdict? OnIsnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, HalfOpen? later = null)
+    {
+        if (_isnCookies is not { } cookies || seg.IsSyn || !cookies.IsOut(now))
+        {
+            return null;
+        }
+
+        Seq<Local> iss = seg.Ack - 1u;
+        Seq<Remote> irs = seg.Seq - 1u;
+        if (!cookies.TryRead(now, tuple, iss, irs, seg.HasTimestamps ? seg.TsEcr : null, out SynAgreement agreed))
+        {
+            _core.Counters.TcpSynCookiesRejected++;
+            return later is null && seg.Payload.Length > 0 ? DropReason.TcpListenNotSyn : null;
+        }
+
+        CryptBlock? crypt = AnswerCrypt(listener.Options, tuple.Remote.Address, default, agreed);
+        if (crypt is { IsRefused: true } or { IsSetup: true })
+        {
+            // Policy Required: what could not be encrypted is no connection.
+            _core.Counters.TcpSynCookiesRejected++;
+            return null;
+        }
+
+        if (listener.IsFull || tcp.IsFull)
+        {
+            // As for a half-open connection: the peer believes in it, and sends again.
+            _core.Counters.TcpAcceptQueueOverflows++;
+            return DropReason.TcpAcceptQueueFull;
+        }
+
+        HalfOpen half = new(this)
+        {
+            Tuple = tuple,
+            Listener = listener,
+            Options = listener.Options,
+            Iss = iss,
+            Irs = irs,
+            Agreed = agreed,
+            Window = (uint)Math.Min(listener.Options.ReceiveBufferSize, 0xFFFF),
+            Shift = agreed.WindowScaling ? SynAgreement.ShiftFor(listener.Options.ReceiveBufferSize) : (byte)0,
+            TsRecent = seg.TsVal,
+            ArrivedAt = now,
+            Crypt = crypt,
+        };
+        if (later is not null)
+        {
+            Remove(later);
+        }
+
+        TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
+        tcp.Add(endpoint, tuple);
+        _core.Counters.TcpPassiveOpens++;
+        _core.Counters.TcpSynCookiesAccepted++;
+        listener.Enqueue(endpoint);
+        return endpoint.OnSegment(now, seg);
+    }
+
+    private void SendSynAckWithIsnCookie(TcpInstant now, HalfOpen half)
+    {
+        if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is not { } slot)
+        {
+            return;
+        }
+
+        _isnCookies ??= new IsnCookie(_core.Random);
+        uint tsVal = TsVal(now, half);
+        SynAgreement agreed = half.Agreed.Timestamps ? half.Agreed : new SynAgreement { PeerMss = half.Agreed.PeerMss };
+        half.Iss = _isnCookies.Write(now, half.Tuple, half.Irs, agreed, ref tsVal);
+        half.Agreed = agreed;
+        WriteSynAck(half, slot, tsVal, 0, default);
+        _core.Counters.TcpSynCookiesSent++;
+        _core.Send(slot);
+    }
+
+    private uint TsVal(TcpInstant now, HalfOpen half) => unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
 
     private void SendSynAckWithCookie(TcpInstant now, HalfOpen half, CryptBlock crypt)
     {
@@ -449,7 +548,7 @@ internal sealed class SynCache(TcpLayer tcp)
         SuboptionWriter writer = new(content);
         crypt.WritePkConf(ref writer);
         writer.Variable(Opcode.SynCookie, cookie);
-        WriteSynAck(now, half, slot, crypt.Layer.Kinds.Crypt, writer.Written);
+        WriteSynAck(half, slot, TsVal(now, half), crypt.Layer.Kinds.Crypt, writer.Written);
         _core.Counters.CryptCookiesSent++;
         _core.Send(slot);
     }
@@ -512,17 +611,16 @@ internal sealed class SynCache(TcpLayer tcp)
         Span<byte> content = stackalloc byte[TcpHeader.MaxOptionsLength];
         SuboptionWriter writer = new(content);
         half.Crypt?.WriteSynAck(ref writer);
-        WriteSynAck(now, half, slot, half.Crypt?.Layer.Kinds.Crypt ?? 0, writer.Written);
+        WriteSynAck(half, slot, TsVal(now, half), half.Crypt?.Layer.Kinds.Crypt ?? 0, writer.Written);
         _core.Send(slot);
     }
 
     /// <summary>The SYN,ACK, with a CRYPT option unless <paramref name="suboptions"/> is empty.</summary>
-    private void WriteSynAck(TcpInstant now, HalfOpen half, PacketSlot slot, byte cryptKind, scoped ReadOnlySpan<byte> suboptions)
+    private void WriteSynAck(HalfOpen half, PacketSlot slot, uint tsVal, byte cryptKind, scoped ReadOnlySpan<byte> suboptions)
     {
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
-        uint tsVal = unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
-        tcp.WriteSynOptions(ref options, tcp.AdvertisedMss(half.Options), half.Agreed.Sack, half.Agreed.Timestamps, tsVal, half.TsRecent, half.Agreed.WindowScaling ? half.Shift : null);
+        tcp.WriteSynOptions(ref options, tcp.AdvertisedMss(half.Options, half.Tuple.Remote.Address), half.Agreed.Sack, half.Agreed.Timestamps, tsVal, half.TsRecent, half.Agreed.WindowScaling ? half.Shift : null);
         if (suboptions.Length > 0)
         {
             options.Option(cryptKind, suboptions);
@@ -551,7 +649,7 @@ internal sealed class SynCache(TcpLayer tcp)
         // Setup has no ACK without CRYPT ([TD-15]): the daemon would take it for the end of tcpcrypt.
         if (half.Crypt is not { IsSetup: true } && half.AckBucket.TryTake(now) && tcp.ChallengeAcks.TryTake(now))
         {
-            (uint, uint)? timestamps = half.Agreed.Timestamps ? (unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple)), half.TsRecent) : null;
+            (uint, uint)? timestamps = half.Agreed.Timestamps ? (TsVal(now, half), half.TsRecent) : null;
             tcp.SendControl(half.Tuple, half.Iss + 1, half.Irs + 1, TcpFlags.Ack, (ushort)Math.Min(half.Window >> half.Shift, 0xFFFF), timestamps, half.Options.TimeToLive, half.Options.TypeOfService);
         }
     }

@@ -14,19 +14,18 @@ internal sealed partial class TcpEndpoint
     private TcpInstant _lastTextAt;
 
 
+    /// <summary>What a connection may have unread however little memory there is.</summary>
+    private int LeastReceiveBuffer => Math.Min(Options.ReceiveBufferSize, Math.Max(ReceiveMss, BlockPool.SmallSize));
+
     /// <summary>The window to announce (RFC 9293 §3.8.6.2.2, MUST-39): never less than the peer has been promised, and no creeping by small steps.</summary>
     private uint TargetWindow()
     {
         uint current = _rcv.Wnd;
-        if (_core.Blocks.IsExhausted)
-        {
-            return current;
-        }
-
-        long free = Options.ReceiveBufferSize - ReceiveQueue.Length;
+        int size = _core.Blocks.IsTight ? LeastReceiveBuffer : Options.ReceiveBufferSize;
+        long free = size - ReceiveQueue.Length;
         long most = 0xFFFFL << _rcv.Shift;
         free = Math.Clamp(free, 0, most);
-        return free - current < Math.Min(Options.ReceiveBufferSize / 2, ReceiveMss) && current != 0 && free < Options.ReceiveBufferSize
+        return free - current < Math.Min(Options.ReceiveBufferSize / 2, ReceiveMss) && current != 0 && free < size
             ? current
             : (uint)Math.Max(free, current);
     }

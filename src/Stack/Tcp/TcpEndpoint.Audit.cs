@@ -57,7 +57,9 @@ internal sealed partial class TcpEndpoint
 
     private string? FindMissingTimer()
     {
-        if (FlightSize > 0 && !IsTransmitTimerSet)
+        // A passive SYN-RECEIVED waits for the rest of INIT1: its SYN,ACK is known to have arrived.
+        bool isTimed = IsTransmitTimerSet || (State == TcpState.SynReceived && IsCryptSetup && _timers.IsSet(TcpTimer.Crypt));
+        if (FlightSize > 0 && !isTimed)
         {
             return $"{FlightSize} octets in flight, and no timer runs ({State}, {_lossState})";
         }

@@ -51,7 +51,7 @@ internal sealed partial class TcpEndpoint
     private bool _isCorkExpired;
     private TcpInstant _lastSentAt;
 
-    private int AdvertisedMss => _tcp.AdvertisedMss(Options);
+    private int AdvertisedMss => _tcp.AdvertisedMss(Options, Tuple.Remote.Address);
 
     /// <summary>Eff.snd.MSS (RFC 9293 MUST-16): payload octets of a full segment with the options that every segment carries.</summary>
     private int EffectiveMss
@@ -145,6 +145,11 @@ internal sealed partial class TcpEndpoint
         if (_unackedInit > 0 && !_isInitSent)
         {
             return new SendDecision(SendKind.Init);
+        }
+
+        if (IsHeldByPace(now) && HasSomethingToSend && !_isProbeDue && !_repeatsHead)
+        {
+            return new SendDecision(SendKind.Nothing, WaitFor: TcpTimer.Pacing);
         }
 
         if (DecideRepeat(now, out SendDecision repeat))
@@ -326,6 +331,11 @@ internal sealed partial class TcpEndpoint
         }
 
         int room = Math.Min(_core.Options.MaxSuperSegment, PacketSlot.MaxPacketLength) - SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength);
+        if (IsPaced)
+        {
+            room = Math.Min(room, PacedPayload(mss));
+        }
+
         return Math.Max(room / mss, 1) * mss;
     }
 
@@ -353,7 +363,7 @@ internal sealed partial class TcpEndpoint
                         _firstUnackedAt = now;
                     }
 
-                    _timers.Set(timer, now + (timer == TcpTimer.Cork ? s_corkTime : _rtt.Rto));
+                    _timers.Set(timer, timer switch { TcpTimer.Pacing => _pacedUntil, TcpTimer.Cork => now + s_corkTime, _ => now + _rtt.Rto });
                 }
 
                 return false;
@@ -396,6 +406,7 @@ internal sealed partial class TcpEndpoint
         int octets = decision.Length + (decision.HasFin ? 1 : 0);
         _sent.Append(decision.Seq, octets, now, gsoSize > 0 ? gsoSize : octets);
         _prr.OnSent(octets);
+        Pace(now, octets);
         if (!IsTransmitTimerSet)
         {
             ArmRetransmit(now);     // RFC 6298 §5.1
@@ -439,6 +450,7 @@ internal sealed partial class TcpEndpoint
         _sent.Retransmit(index, octets, now, gsoSize > 0 ? gsoSize : octets);
         _undo.OnRepeated(octets, TsVal(now));
         _prr.OnSent(octets);
+        Pace(now, octets);
         _lastSentAt = now;
         _isTiming = false;          // Karn (RFC 6298 §3)
 

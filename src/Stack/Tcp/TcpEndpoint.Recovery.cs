@@ -160,6 +160,12 @@ internal sealed partial class TcpEndpoint
             _timers.Cancel(TcpTimer.LossProbe);
             TimeSpan patience = TimeSpan.FromTicks(Math.Max(_rtt.Srtt.Ticks / 2, TimeSpan.TicksPerMillisecond * 10));
             _timers.Set(TcpTimer.Retransmit, now + patience);
+            if (_lossState == LossState.Open)
+            {
+                // What is sent meanwhile must not put a probe in the timer's place.
+                TryOpen();
+            }
+
             return;
         }
 

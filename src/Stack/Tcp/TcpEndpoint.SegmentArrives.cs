@@ -134,6 +134,11 @@ internal sealed partial class TcpEndpoint
         // Seventh and eighth steps for what rides on the SYN,ACK. Its sequence number counts from behind the SYN.
         ProcessUrgent(seg, seg.Seq + 1);
         AcceptText(now, seg, seg.Seq + 1);
+        if (IsClosed)
+        {
+            return SegmentVerdict.Processed;
+        }
+
         ProcessFin(now);
         if (_isFinQueued)
         {

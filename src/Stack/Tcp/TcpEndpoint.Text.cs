@@ -83,6 +83,15 @@ internal sealed partial class TcpEndpoint
             return HoldOutOfOrder(now, start, payload);
         }
 
+        if (payload.Length > 0 && _core.Blocks.IsExhausted && !_discardsInput)
+        {
+            payload = FitMemory(now, payload);
+            if (payload.Length == 0)
+            {
+                return DropReason.TcpMemoryLimit;
+            }
+        }
+
         if (payload.Length > 0)
         {
             int octets = payload.Length;
@@ -110,6 +119,25 @@ internal sealed partial class TcpEndpoint
         return SegmentVerdict.Processed;
     }
 
+    /// <summary>As much of <paramref name="payload"/> as there is memory for; the rest is not acknowledged and comes again.</summary>
+    private ReadOnlySpan<byte> FitMemory(TcpInstant now, ReadOnlySpan<byte> payload)
+    {
+        bool isRelieved = _tcp.Memory.TryRelieve(now);
+        if (IsClosed)
+        {
+            return default;
+        }
+
+        return isRelieved ? payload : payload[..(int)Math.Clamp(LeastReceiveBuffer - ReceiveQueue.Length, 0, payload.Length)];
+    }
+
+    /// <summary>What is held out of order is thrown away: the peer keeps it until it is acknowledged, whatever was SACKed (RFC 2018 §8).</summary>
+    internal void GiveUpHeld()
+    {
+        _reassembler?.Clear();
+        _tcp.Memory.OnHeld(this);
+    }
+
     private void Deliver(ReadOnlySpan<byte> payload)
     {
         if (_discardsInput)
@@ -135,6 +163,7 @@ internal sealed partial class TcpEndpoint
         }
 
         long moved = _reassembler.MoveTo(_discardsInput ? null : ReceiveQueue, StreamOffset(_rcv.Nxt), _finOffset >= 0 ? _finOffset : long.MaxValue);
+        _tcp.Memory.OnHeld(this);
         _rcv.Nxt += (uint)moved;
         _bytesReceived += moved;
         if (_discardsInput)
@@ -157,8 +186,9 @@ internal sealed partial class TcpEndpoint
 
         _core.Counters.TcpOutOfOrder++;
         _reassembler ??= new Reassembler(_core.Blocks);
-        long limit = _core.Blocks.IsExhausted ? 0 : Math.Max(2L * Options.ReceiveBufferSize, BlockPool.LargeSize);
+        long limit = _tcp.Memory.MayHold(this) ? Math.Max(2L * Options.ReceiveBufferSize, BlockPool.LargeSize) : 0;
         bool isHeld = _reassembler.Insert(start, payload, limit, out bool isConflict, out bool isDuplicate);
+        _tcp.Memory.OnHeld(this);
         if (_reassembler.Repeated is var (left, right))
         {
             long next = StreamOffset(_rcv.Nxt);
@@ -183,7 +213,7 @@ internal sealed partial class TcpEndpoint
 
         IsFinReceived = true;
         _rcv.Nxt += 1;
-        _reassembler?.Clear();
+        GiveUpHeld();
         if (_rcv.Adv < _rcv.Nxt)
         {
             _rcv.Adv = _rcv.Nxt;

@@ -10,6 +10,9 @@ internal sealed partial class TcpEndpoint
 {
     private int _persistBackoff;
     private int _unansweredProbes;
+
+    /// <summary>Probes since the application has closed, answered or not.</summary>
+    private int _orphanProbes;
     private int _keepAliveProbes;
 
     public override void OnDeadline(TcpInstant now)
@@ -136,7 +139,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>R2, or the user time-out (RFC 5482 semantics).</summary>
     private bool IsGivenUp(TcpInstant now, int attempts) => Options.UserTimeout > TimeSpan.Zero
         ? now - _firstUnackedAt >= Options.UserTimeout
-        : attempts > _core.Options.Tcp.R2Retransmissions;
+        : attempts > (_isDetached ? Math.Min(_core.Options.Tcp.OrphanRetransmissions, _core.Options.Tcp.R2Retransmissions) : _core.Options.Tcp.R2Retransmissions);
 
     /// <summary>
     /// Zero-window probe (RFC 9293 §3.8.6.1), or the override of the sender's SWS avoidance when the window is small. As Linux does, the probe is an empty
@@ -156,7 +159,9 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
-        if (IsGivenUp(now, ++_unansweredProbes))
+        // Deviation: RFC 9293 MUST-37 would have us probe for ever. Nobody waits for an orphan, and a peer could keep any number of them; as Linux does, answers do not count then.
+        _unansweredProbes++;
+        if (IsGivenUp(now, _isDetached ? ++_orphanProbes : _unansweredProbes))
         {
             GiveUp(now, SocketError.TimedOut);
             return;
@@ -191,6 +196,7 @@ internal sealed partial class TcpEndpoint
         {
             _timers.Cancel(TcpTimer.Persist);
             _persistBackoff = 0;
+            _orphanProbes = 0;
         }
     }
 

@@ -1,6 +1,7 @@
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Tcpcrypt.Core;
+using Tcpcrypt.Tcp.Congestion;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -19,6 +20,15 @@ internal sealed partial class TcpEndpoint
         {
             SendQueue.Discard();
             return;
+        }
+
+        if (_core.Blocks.IsExhausted)
+        {
+            _tcp.Memory.TryRelieve(now);
+            if (IsClosed)
+            {
+                return;
+            }
         }
 
         CheckSendLimit(now);
@@ -76,6 +86,9 @@ internal sealed partial class TcpEndpoint
         _forceSend |= Options.NoDelay && !_wasNoDelay && Unsent > 0;
         _wasNoDelay = Options.NoDelay;
         _isCorkExpired = false;
+        _congestion = CongestionController.Create(Options.CongestionControl, _congestion);
+        _timers.Cancel(TcpTimer.Pacing);
+        _pacedUntil = TcpInstant.Min(_pacedUntil, now + s_paceQuantum);
         RefreshPathMtu(now);
         ArmKeepAlive(now);
         if (Options.ReceiveBufferSize > _receiveBufferSeen)
@@ -153,6 +166,11 @@ internal sealed partial class TcpEndpoint
             _timers.Set(TcpTimer.FinWait2, now + FinWait2Timeout);
         }
 
+        if (!IsClosed)
+        {
+            _tcp.Memory.AddOrphan(now, this);
+        }
+
         UpdateDeadline();
     }
 
@@ -199,6 +217,13 @@ internal sealed partial class TcpEndpoint
         _tcp.SendControl(Tuple, seg.Ack, default, TcpFlags.Rst, 0, null, Options.TimeToLive, Options.TypeOfService);
         Finish(error);
     }
+
+    /// <summary>There is something to send, and nothing of it was acknowledged for <see cref="TcpStackOptions.StalledTimeout"/>.</summary>
+    internal bool IsStalled(TcpInstant now) =>
+        WasEstablished && SendQueue.Length > 0 && (FlightSize > 0 || _timers.IsSet(TcpTimer.Persist)) && now - _firstUnackedAt >= _core.Options.Tcp.StalledTimeout;
+
+    /// <summary>The stack needs the place or the memory for others.</summary>
+    internal void GiveWay(TcpInstant now) => GiveUp(now, SocketError.NoBufferSpaceAvailable);
 
     private void SendResetOfOurs(TcpInstant now)
     {

@@ -48,7 +48,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         ReceiveQueue = new ByteQueue(_core.Blocks);
         TcpStackOptions stack = _core.Options.Tcp;
         _rtt = new RttEstimator(stack.InitialRto, stack.MinRto, stack.MaxRto);
-        _congestion = CongestionController.Create(options.CongestionControl);
+        _congestion = CongestionController.Create(options.CongestionControl, null);
         _rcv.UrgentOffset = -1;
         _rcv.Shift = stack.WindowScaling ? SynAgreement.ShiftFor(options.ReceiveBufferSize) : (byte)0;
         _ts.Offset = tcp.Isn.TimestampOffset(tuple);
@@ -136,6 +136,14 @@ internal sealed partial class TcpEndpoint : CoreObject
 
     internal bool IsReady;
 
+    /// <summary>The list of <see cref="MemoryPolicy"/> that the connection is in, and its neighbours there.</summary>
+    internal EndpointList? List;
+    internal TcpEndpoint? PreviousInList;
+    internal TcpEndpoint? NextInList;
+
+    /// <summary>Octets of blocks that hold text out of order.</summary>
+    internal long HeldMemory => _reassembler?.Memory ?? 0;
+
     private SocketError _softError;
     private long _bytesSent;
     private long _bytesReceived;
@@ -196,6 +204,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         Readable = ReceiveQueue.Length,
         OutOfOrder = _reassembler?.Length ?? 0,
         CongestionControl = _congestion.Name,
+        PacingRate = IsPaced && PacingRate is < long.MaxValue and long rate ? rate : null,
         Lost = _sent.Lost,
         Sacked = _sent.Sacked,
         RecoveryState = _lossState switch { LossState.Disorder => "disorder", LossState.Reduced => "cwr", LossState.Recovery => "recovery", LossState.Loss => "loss", _ => "open" },
@@ -382,6 +391,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         }
 
         _tcp.Forget(this);
+        _tcp.Memory.Forget(this);
         if (State != TcpState.TimeWait)
         {
             Enter(TcpState.Closed);

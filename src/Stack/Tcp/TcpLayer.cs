@@ -28,6 +28,7 @@ internal sealed partial class TcpLayer
         _ports = new PortAllocator(core.Random, core.Options.Tcp.EphemeralPortFirst, core.Options.Tcp.EphemeralPortLast);
         SynCache = new SynCache(this);
         TimeWait = new TimeWaitTable(this);
+        Memory = new MemoryPolicy(this);
     }
 
     public StackCore Core { get; }
@@ -35,6 +36,7 @@ internal sealed partial class TcpLayer
     public ChallengeAckLimiter ChallengeAcks { get; }
     public SynCache SynCache { get; }
     public TimeWaitTable TimeWait { get; }
+    public MemoryPolicy Memory { get; }
 
     /// <summary>Grows when any path's MTU was lowered: connections look again before they send.</summary>
     public int PathMtuGeneration { get; set; }
@@ -352,10 +354,14 @@ internal sealed partial class TcpLayer
         Core.Send(slot);
     }
 
-    /// <summary>The MSS option: MTU - 40, whatever options are in use (RFC 6691), or what the application wants.</summary>
-    internal int AdvertisedMss(TcpEndpointOptions options)
+    /// <summary>
+    /// The MSS option: MTU - 40, whatever options are in use (RFC 6691), or what the application wants. By the MTU that is configured for the route, since what comes back takes it too; what
+    /// ICMP told holds for one direction only.
+    /// </summary>
+    internal int AdvertisedMss(TcpEndpointOptions options, Ipv4Address remote)
     {
-        int mss = Core.Options.Mtu - SegmentWriter.PayloadOffset(0);
+        int mtu = Core.Ip.TryRoute(remote, out Ipv4Route route) ? Math.Min(route.Mtu, Core.Options.Mtu) : Core.Options.Mtu;
+        int mss = mtu - SegmentWriter.PayloadOffset(0);
         return options.MaximumSegmentSize is int limit ? Math.Clamp(limit, 64, mss) : mss;
     }
 
@@ -413,7 +419,7 @@ internal sealed partial class TcpLayer
 
         if (seg.IsAck)
         {
-            if (SynCache.OnCookie(now, listener, tuple, seg) is { } verdict)
+            if ((SynCache.OnCookie(now, listener, tuple, seg) ?? SynCache.OnIsnCookie(now, listener, tuple, seg)) is { } verdict)
             {
                 return verdict;
             }

@@ -72,6 +72,7 @@ internal sealed class TimeWaitTable(TcpLayer tcp) : DeadlineItem
 
         if (_byExpiry.Count >= _core.Options.Tcp.TimeWaitLimit)
         {
+            _core.Counters.TcpTimeWaitOverflows++;
             Remove(_byExpiry.First!.Value);
         }
 

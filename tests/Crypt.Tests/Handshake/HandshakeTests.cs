@@ -205,6 +205,7 @@ internal sealed class HandshakeTests(string name)
     [TestCase(TcpcryptKeyExchange.EcdheP521)]
     [Spec("TD-50")]
     [Spec("TD-122")]
+    [Spec("HI_ENC_05")]
     public void A_point_that_is_not_on_the_curve_is_malformed(TcpcryptKeyExchange keyExchange)
     {
         foreach (TcpcryptDialect dialect in (TcpcryptDialect[])[TcpcryptDialect.Draft, TcpcryptDialect.Reference])

@@ -183,6 +183,7 @@ internal sealed class InitMessageTests
     [TestCase(Reference, 14, 2)]
     [TestCase(Reference, 14, 0)]
     [Spec("TD-50")]
+    [Spec("HI_ENC_04")]
     public void Counts_and_lengths_that_do_not_agree_are_malformed(TcpcryptDialect dialect, int at, int value)
     {
         byte[] message = Init.Message1(dialect, P256, 65, 0x100);
@@ -226,6 +227,7 @@ internal sealed class InitMessageTests
 
     [Test]
     [Spec("TD-50")]
+    [Spec("HI_ENC_04")]
     public void Cut_short_or_with_an_octet_too_many_a_message_is_malformed()
     {
         foreach (TcpcryptDialect dialect in (TcpcryptDialect[])[Draft, Reference])
@@ -324,6 +326,7 @@ internal sealed class InitMessageTests
 
     [Test]
     [Spec("TD-50")]
+    [Spec("HI_ENC_04")]
     public void Any_octets_have_an_outcome()
     {
         byte[][] starts = [[], [0x15, 0x10, 0x1a, 0x0e, 0, 0], [0, 0], [0x09, 0x71, 0x05, 0xe0, 0, 0]];

@@ -160,6 +160,7 @@ internal sealed class CryptOptionsTests
     [TestCase("4506" + "0401", TestName = "past the header")]
     [TestCase("4500" + "0401", TestName = "of length 0")]
     [Spec("TD-8")]
+    [Spec("HI_ENC_13")]
     public void Malformed_crypt_counts_as_absent(string options)
     {
         CryptOptions parsed = Parse(Convert.FromHexString(options), isOpeningSyn: true);
@@ -191,6 +192,7 @@ internal sealed class CryptOptionsTests
     [TestCase("46", -1, TestName = "without its length")]
     [TestCase("4600", -1, TestName = "of length 0")]
     [Spec("TD-9")]
+    [Spec("HI_ENC_12")]
     public void A_mac_option_is_valid_when_it_is_one_of_18_octets(string options, int tagOffset)
     {
         CryptOptions parsed = Parse(Convert.FromHexString(options));
@@ -336,6 +338,79 @@ internal sealed class CryptOptionsTests
         CryptOptions parsed = Parse(options);
         Assert.That(parsed.Present, Is.EqualTo(Suboptions.Decline | Suboptions.Unknown | Suboptions.AckCookie | Suboptions.Rekey | Suboptions.SyncRequest | Suboptions.SyncOk));
         Assert.That(parsed.SyncRequestClock, Is.EqualTo(0xfedcba98));
+    }
+
+    /// <summary>Suboptions of any kind, in any order, each once: all of them come back, with their contents.</summary>
+    [Test]
+    [Spec("TD-5")]
+    public void Suboptions_that_are_written_are_read_back() =>
+        Gen.Select(Gen.Int[0, 11].Array[0, 8], Gen.UInt, Gen.Byte, Gen.Byte.Array[9, 9], Gen.Int[1, 2]).Sample(
+            (kinds, clock, label, octets, entries) =>
+            {
+                byte[] options = new byte[80];
+                SuboptionWriter writer = new(options.AsSpan(2));
+                Suboptions present = Suboptions.None;
+                foreach (int kind in kinds.Distinct())
+                {
+                    present |= Write(ref writer, kind, clock, label, octets, entries);
+                }
+
+                options[0] = 0x45;
+                options[1] = (byte)(2 + writer.Length);
+                CryptOptions parsed = Parse(options.AsSpan(0, 2 + writer.Length).ToArray());
+                bool IsThere(Suboptions which, ReadOnlySpan<byte> actual, ReadOnlySpan<byte> written) => actual.SequenceEqual((present & which) != 0 ? written : default);
+                Assert.That(parsed.HasCrypt);
+                Assert.That(parsed.Present, Is.EqualTo(present));
+                Assert.That(IsThere(Suboptions.PkConf, parsed.PkConf, octets.AsSpan(0, 3 * entries)) && IsThere(Suboptions.Unknown, parsed.UnknownOpcodes, octets.AsSpan(0, entries)), "lists");
+                Assert.That(IsThere(Suboptions.SynCookie, parsed.SynCookie, octets) && IsThere(Suboptions.AckCookie, parsed.AckCookie, octets.AsSpan(0, entries)) && IsThere(Suboptions.NextK1, parsed.SessionIdentifier, octets), "octets");
+                Assert.That(parsed.SyncRequestClock, Is.EqualTo((present & Suboptions.SyncRequest) != 0 ? clock : 0));
+                Assert.That(parsed.SyncOkClock, Is.EqualTo((present & Suboptions.SyncOk) != 0 ? ~clock : 0));
+                Assert.That(parsed.KeyLsb, Is.EqualTo((present & Suboptions.Rekey) != 0 ? label : 0));
+            },
+            iter: 20_000,
+            seed: "0000KOIPe036");
+
+    private static Suboptions Write(ref SuboptionWriter writer, int kind, uint clock, byte label, byte[] octets, int entries)
+    {
+        switch (kind)
+        {
+            case 0:
+                writer.Opcode(Opcode.Hello);
+                return Suboptions.Hello;
+            case 1:
+                writer.Opcode(Opcode.Decline);
+                return Suboptions.Decline;
+            case 2:
+                writer.Opcode(Opcode.NextK2);
+                return Suboptions.NextK2;
+            case 3:
+                writer.Opcode(Opcode.Init1);
+                return Suboptions.Init1;
+            case 4:
+                writer.Variable(Opcode.PkConf, octets.AsSpan(0, 3 * entries));
+                return Suboptions.PkConf;
+            case 5:
+                writer.Variable(Opcode.Unknown, octets.AsSpan(0, entries));
+                return Suboptions.Unknown;
+            case 6:
+                writer.Variable(Opcode.SynCookie, octets);
+                return Suboptions.SynCookie;
+            case 7:
+                writer.Variable(Opcode.AckCookie, octets.AsSpan(0, entries));
+                return Suboptions.AckCookie;
+            case 8:
+                writer.Clock(Opcode.SyncRequest, clock);
+                return Suboptions.SyncRequest;
+            case 9:
+                writer.Clock(Opcode.SyncOk, ~clock);
+                return Suboptions.SyncOk;
+            case 10:
+                writer.Fixed(Opcode.Rekey, [label]);
+                return Suboptions.Rekey;
+            default:
+                writer.Fixed(Opcode.NextK1, octets);
+                return Suboptions.NextK1;
+        }
     }
 
     private static bool IsInside(ReadOnlySpan<byte> whole, ReadOnlySpan<byte> part) => part.IsEmpty || (whole.Overlaps(part, out int offset) && offset >= 0 && offset + part.Length <= whole.Length);

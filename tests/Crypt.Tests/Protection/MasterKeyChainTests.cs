@@ -50,6 +50,7 @@ internal sealed class MasterKeyChainTests(string name)
 
     [Test]
     [Spec("TD-73")]
+    [Spec("HI_ENC_15")]
     public void Erased_and_disposed_memory_is_zero()
     {
         MasterKeyChain chain = new(_provider, WireDialect.Draft, 0, new byte[32]);

@@ -76,6 +76,7 @@ internal sealed class SegmentProtectionTests(string name)
     [Spec("TD-77")]
     [Spec("TD-78")]
     [Spec("REF-6.3")]
+    [Spec("HI_ENC_06")]
     public void Every_covered_bit_breaks_the_tag_and_no_other(TcpcryptDialect dialect, TcpcryptCipher cipher, string options)
     {
         using SegmentProtection atC = Create(TcpcryptRole.C, dialect, cipher);
@@ -131,6 +132,7 @@ internal sealed class SegmentProtectionTests(string name)
 
     [Test]
     [Spec("TD-83")]
+    [Spec("HI_ENC_06")]
     public void Any_octets_are_refused_without_a_trace()
     {
         using SegmentProtection draft = Create(TcpcryptRole.S);
@@ -157,6 +159,7 @@ internal sealed class SegmentProtectionTests(string name)
     [TestCase("", 22, TestName = "without options")]
     [Spec("TD-9")]
     [Spec("TD-78")]
+    [Spec("HI_ENC_12")]
     public void A_tag_is_only_where_a_mac_option_is(string options, int tagOffset)
     {
         foreach (TcpcryptDialect dialect in (TcpcryptDialect[])[Draft, Reference])
@@ -178,6 +181,7 @@ internal sealed class SegmentProtectionTests(string name)
     [Spec("TD-74")]
     [Spec("TD-75")]
     [Spec("TD-76")]
+    [Spec("HI_ENC_07")]
     public void Draft_counts_offsets_in_64_bits(ulong sequence, ulong acknowledgment)
     {
         using SegmentProtection atC = Create(TcpcryptRole.C);
@@ -294,6 +298,7 @@ internal sealed class SegmentProtectionTests(string name)
 
     [Test]
     [Spec("TD-73")]
+    [Spec("HI_ENC_15")]
     public void A_master_key_goes_when_its_successor_is_there_and_both_directions_have_their_keys()
     {
         using SegmentProtection atC = Create(TcpcryptRole.C);
@@ -339,6 +344,7 @@ internal sealed class SegmentProtectionTests(string name)
     [Test]
     [Spec("TD-94")]
     [Spec("TD-124")]
+    [Spec("HI_ENC_08")]
     public void Forged_labels_cost_a_bounded_number_of_derivations_and_no_memory()
     {
         CountingProvider counting = new(_provider);
@@ -406,6 +412,7 @@ internal sealed class SegmentProtectionTests(string name)
     [TestCase(Draft)]
     [TestCase(Reference)]
     [Spec("TD-73")]
+    [Spec("HI_ENC_15")]
     public void Disposed_it_has_no_keys_left(TcpcryptDialect dialect)
     {
         CountingProvider counting = new(_provider);

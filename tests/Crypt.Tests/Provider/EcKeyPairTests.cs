@@ -98,6 +98,7 @@ internal sealed class EcKeyPairTests(string name)
 
     [Test]
     [Spec("TD-122")]
+    [Spec("HI_ENC_05")]
     public void What_is_not_an_uncompressed_point_on_the_curve_is_refused([ValueSource(nameof(s_curves))] TcpcryptKeyExchange keyExchange)
     {
         using EcKeyPair pair = Pair(keyExchange, Scalar(new Random(2), keyExchange));
@@ -132,6 +133,7 @@ internal sealed class EcKeyPairTests(string name)
 
     [Test]
     [Spec("TD-122")]
+    [Spec("HI_ENC_05")]
     public void Coordinates_not_below_the_prime_are_refused([ValueSource(nameof(s_curves))] TcpcryptKeyExchange keyExchange)
     {
         // A point whose X is so small that X + p has as many octets: the same point, written in a way that is none.

@@ -16,6 +16,7 @@ internal sealed class LifetimeTests(string name)
 
     [Test]
     [Spec("TD-73")]
+    [Spec("HI_ENC_15")]
     public void Disposing_wipes_every_buffer_and_closes_every_native_thing()
     {
         byte[] data = AesKeyTests.Octets(100);
@@ -176,6 +177,7 @@ internal sealed class SecretMemoryTests
 {
     [Test]
     [Spec("TD-73")]
+    [Spec("HI_ENC_15")]
     public void Memory_is_zero_when_it_is_given_back()
     {
         using Watched memory = new(100);

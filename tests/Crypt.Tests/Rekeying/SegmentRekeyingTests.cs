@@ -230,6 +230,7 @@ internal sealed class SegmentRekeyingTests
     [Test]
     [Spec("TD-95")]
     [Spec("TD-124")]
+    [Spec("HI_ENC_08")]
     public void A_peer_that_rekeys_with_every_octet_behind_a_gap_does_not_grow_anything()
     {
         for (ulong step = 1; step <= 120; step++)
@@ -327,6 +328,7 @@ internal sealed class SegmentRekeyingTests
 
     [Test]
     [Spec("TD-92")]
+    [Spec("HI_ENC_08")]
     public void Generations_on_their_way_stay_within_what_a_label_can_tell()
     {
         Rekeying = new SegmentRekeying(_sync, new RekeyLimits { LeastInterval = TimeSpan.Zero }, 1, TimeSpan.Zero);

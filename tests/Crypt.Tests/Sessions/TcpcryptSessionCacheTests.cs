@@ -150,6 +150,7 @@ internal sealed class TcpcryptSessionCacheTests
     [Test]
     [Spec("TD-103")]
     [Spec("TD-104")]
+    [Spec("HI_ENC_10")]
     public void No_index_is_given_out_twice_whatever_happens()
     {
         for (int seed = 0; seed < 50; seed++)
@@ -301,6 +302,7 @@ internal sealed class TcpcryptSessionCacheTests
 
     [Test]
     [Spec("TD-101")]
+    [Spec("HI_ENC_10"), Spec("HI_ENC_15")]
     public void A_full_cache_wipes_the_chain_that_was_not_renewed_for_longest()
     {
         using TcpcryptSessionCache cache = new(_time, capacity: 3);
@@ -345,6 +347,7 @@ internal sealed class TcpcryptSessionCacheTests
 
     [Test]
     [Spec("TD-101")]
+    [Spec("HI_ENC_15")]
     public void Everything_is_wiped_at_the_end()
     {
         TcpcryptSessionCache cache = new(_time);
@@ -377,6 +380,33 @@ internal sealed class TcpcryptSessionCacheTests
 
     [Test]
     [Spec("TD-103")]
+    public void HI_ENC_10_a_hundred_thousand_guesses_find_nothing_and_use_nothing_up()
+    {
+        using TcpcryptSessionCache cache = new(_time);
+        cache.Add(Peer, At(1, 1));
+        Random random = new(1);
+        byte[] guess = new byte[9];
+        for (int i = 0; i < 100_000; i++)
+        {
+            if (i % 2 == 0)
+            {
+                random.NextBytes(guess);
+            }
+            else
+            {
+                Identifier(1, 1 + random.Next(3)).CopyTo(guess);
+                guess[random.Next(9)] ^= (byte)(1 << random.Next(8));
+            }
+
+            Assert.That(cache.Take(guess, TcpcryptRole.None), Is.Null);
+        }
+
+        Assert.That(cache.Take(Identifier(1, 1), TcpcryptRole.None)?.Index, Is.EqualTo(1));
+    }
+
+    [Test]
+    [Spec("TD-103")]
+    [Spec("HI_ENC_10")]
     public void Of_many_threads_one_gets_the_session()
     {
         using TcpcryptSessionCache cache = new(_time);

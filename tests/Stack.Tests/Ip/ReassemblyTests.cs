@@ -61,6 +61,51 @@ public sealed class ReassemblyTests
             iter: 100,
             threads: 1);
 
+    /// <summary>Against a map of octets: a datagram is delivered once every octet of it came, if no two fragments overlapped but for exact repetitions; else never.</summary>
+    [Test]
+    [Spec("5722-1")]
+    public void Fragments_at_random_are_one_datagram_or_none() =>
+        Gen.Select(Gen.Int[2, 8], Gen.Select(Gen.Int[0, 8], Gen.Int[1, 4]).Array[1, 12]).Sample(
+            (units, pieces) =>
+            {
+                CoreHarness net = new();
+                _ = net.Core.Udp.Bind(new Endpoint4(Us, 9), out UdpEndpoint? endpoint);
+                byte[] data = Packets.Pattern((units * 8) - 8);
+                byte[] whole = Packets.UdpPart(new Endpoint4(Them, 5), new Endpoint4(Us, 9), data);
+                bool[] held = new bool[units];
+                HashSet<(int, int)> seen = [];
+                bool isRefused = false;
+                byte[] into = new byte[65_535];
+                foreach ((int at, int count) in pieces)
+                {
+                    int start = at % units;
+                    int end = start == 0 ? Math.Min(count, units - 1) : Math.Min(start + count, units);
+                    net.Inject(Packets.Ip(IpProtocol.Udp, Them, Us, whole.AsSpan(start * 8, (end - start) * 8), id: 7, offset: start * 8, more: end < units));
+                    if (!isRefused && seen.Add((start, end)))
+                    {
+                        isRefused = held.AsSpan(start, end - start).Contains(true);
+                        held.AsSpan(start, end - start).Fill(!isRefused);
+                    }
+
+                    bool isComplete = !isRefused && Array.TrueForAll(held, static octets => octets);
+                    if (endpoint!.TryReceive(into, out UdpArrival arrival) != isComplete || (isComplete && !into.AsSpan(0, arrival.Length).SequenceEqual(data)))
+                    {
+                        return false;
+                    }
+
+                    if (isComplete)
+                    {
+                        // What comes after it belongs to another one.
+                        return net.Core.Ip.ReassemblyOctets == 0 && net.Counters.IpReasmOKs == 1;
+                    }
+                }
+
+                net.Advance(s_timeout);
+                return net.Core.Ip.ReassemblyOctets == 0 && net.Counters.IpReasmOKs == 0 && net.Counters.IpReasmFails == 1;
+            },
+            iter: 2000,
+            threads: 1);
+
     [Test]
     [Spec("5722-1")]
     public void HI_FRAG_01_exact_duplicates_are_ignored()

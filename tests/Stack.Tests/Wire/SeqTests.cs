@@ -33,4 +33,16 @@ public sealed class SeqTests
     [Test]
     public void The_distance_of_opposite_numbers_is_a_value_too() =>
         Assert.That(new Seq<Local>(0x8000_0000) - new Seq<Local>(0), Is.EqualTo(int.MinValue));
+
+    /// <summary>Numbers that are less than half the circle apart are ordered as the 64-bit numbers that they are the low part of.</summary>
+    [Test]
+    public void Order_and_distance_agree_with_numbers_that_never_wrap() =>
+        Gen.Select(Gen.Long[1L << 32, 1L << 34], Gen.Long[-int.MaxValue, int.MaxValue], Gen.UInt).Sample((start, distance, other) =>
+        {
+            Seq<Local> left = new(unchecked((uint)start));
+            Seq<Local> right = new(unchecked((uint)(start + distance)));
+            bool isOrdered = (left < right, left <= right, left > right, left >= right, left == right) == (distance > 0, distance >= 0, distance < 0, distance <= 0, distance == 0);
+            bool isExtreme = Seq<Local>.Max(left, right) == (distance > 0 ? right : left) && Seq<Local>.Min(left, right) == (distance < 0 ? right : left);
+            return isOrdered && isExtreme && right - left == distance && left + other - other == left;
+        });
 }

@@ -9,6 +9,7 @@ public sealed class AttackerTests
 {
     [Test]
     [Spec("TD-35"), Spec("TD-83"), Spec("TD-114"), Spec("TD-115"), Spec("TD-121"), Spec("TD-86")]
+    [Spec("HI_ENC_07"), Spec("HI_ENC_09"), Spec("HI_ENC_12")]
     public void Each_attack_alone_neither_ends_nor_changes_an_encrypted_connection(
         [Values(Attacks.Flip, Attacks.Replay, Attacks.Reorder, Attacks.Resegment, Attacks.Strip, Attacks.Inject, Attacks.Desynchronise, Attacks.Icmp, Attacks.Forge, Attacks.Alter, Attacks.Timestamps)] int attack,
         [Range(1, 6)] int seed,
@@ -24,6 +25,7 @@ public sealed class AttackerTests
 
     [Test]
     [Spec("TD-85")]
+    [Spec("HI_ENC_09")]
     public void An_idle_connection_survives_forged_resets([Values(UnauthenticatedReset.Verify, UnauthenticatedReset.Ignore)] UnauthenticatedReset setting)
     {
         SecretTalk talk = new(5, Attacks.None, options => options.TcpcryptOptions.UnauthenticatedReset = setting, options => options.TcpcryptOptions.UnauthenticatedReset = setting);
@@ -135,6 +137,7 @@ public sealed class AttackerTests
 
     [Test]
     [Spec("TD-35")]
+    [Spec("HI_ENC_09")]
     public void Who_drops_everything_gets_a_time_out_and_nothing_else()
     {
         SecretTalk talk = new(9, Attacks.None);
@@ -209,6 +212,7 @@ public sealed class AttackerTests
 
     [Test]
     [Spec("TD-123"), Spec("TD-103")]
+    [Spec("HI_ENC_07"), Spec("HI_ENC_10")]
     public void A_replayed_handshake_brings_nobody_anything([Values] bool resumed)
     {
         SecretTalk talk = new(15, Attacks.None);

@@ -305,6 +305,7 @@ public sealed class DisabledTests
     [TestCase("fin")]
     [TestCase("too long")]
     [Spec("TD-50"), Spec("TD-122"), Spec("REF-3.6")]
+    [Spec("HI_ENC_04"), Spec("HI_ENC_05")]
     public void A_malformed_INIT1_is_answered_by_a_reset(string what)
     {
         foreach (TcpcryptDialect dialect in (TcpcryptDialect[])[TcpcryptDialect.Draft, TcpcryptDialect.Reference])
@@ -352,6 +353,7 @@ public sealed class DisabledTests
     [TestCase("fin")]
     [TestCase("mandatory")]
     [Spec("TD-50"), Spec("REF-3.6")]
+    [Spec("HI_ENC_05")]
     public void A_malformed_INIT2_is_answered_by_a_reset(string what)
     {
         foreach (TcpcryptDialect dialect in (TcpcryptDialect[])[TcpcryptDialect.Draft, TcpcryptDialect.Reference])
@@ -727,6 +729,7 @@ public sealed class DisabledTests
 
     [Test]
     [Spec("TD-64"), Spec("TD-122")]
+    [Spec("HI_ENC_04")]
     public void INIT_messages_far_outside_the_window_throw_nothing_and_do_nothing([Values(0x8000_0001u, 0x8000_0000u, 0x7FFF_FFFFu, 0xFFFF_0000u, 5000u)] uint seq)
     {
         CryptBench bench = new();

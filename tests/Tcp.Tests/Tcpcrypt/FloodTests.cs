@@ -10,6 +10,7 @@ public sealed class FloodTests
 {
     [Test]
     [Spec("TD-58")]
+    [Spec("HI_ENC_11")]
     public void A_cookie_is_of_no_use_to_who_has_seen_it()
     {
         SecretTalk talk = new(41, Attacks.None, server: static options => options.Tcp.SynCacheSize = 1);
@@ -70,6 +71,7 @@ public sealed class FloodTests
 
     [Test]
     [Spec("TD-123"), Spec("TD-103")]
+    [Spec("HI_ENC_10")]
     public void A_stolen_session_identifier_costs_the_short_handshake_and_nothing_else([Values] bool sameEnds, [Range(1, 3)] int seed)
     {
         SecretTalk talk = new(seed, Attacks.None, Require, Require);
@@ -114,6 +116,7 @@ public sealed class FloodTests
 
     [Test]
     [Spec("TD-35"), Spec("TD-114")]
+    [Spec("HI_ENC_06")]
     public void Fragments_that_nobody_sent_do_not_change_an_encrypted_connection([Values] bool isCut, [Range(1, 6)] int seed)
     {
         Random random = new(seed);

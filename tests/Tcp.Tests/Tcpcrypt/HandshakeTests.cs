@@ -62,6 +62,7 @@ public sealed class HandshakeTests
     [TestCase(0.05)]
     [TestCase(0.1)]
     [Spec("TD-91"), Spec("TD-93"), Spec("TD-95"), Spec("TD-96")]
+    [Spec("HI_ENC_08")]
     public void Keys_are_replaced_from_both_sides_while_data_flows(double loss)
     {
         Pair pair = new(new LinkDirection { Delay = TimeSpan.FromMilliseconds(10), Loss = loss }, client: On(), server: On());
@@ -95,6 +96,7 @@ public sealed class HandshakeTests
 
     [Test]
     [Spec("TD-57"), Spec("TD-58")]
+    [Spec("HI_ENC_11")]
     public void Under_flood_a_cookie_takes_the_place_of_a_half_open_entry()
     {
         Pair pair = new(client: On(), server: options =>

@@ -263,6 +263,7 @@ public sealed class LossTests
 
     [Test]
     [Spec("TD-40"), Spec("TD-124")]
+    [Spec("HI_ENC_04")]
     public void What_is_held_before_INIT2_is_bounded()
     {
         CryptBench bench = new();

@@ -20,6 +20,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
 
     [Test]
     [Spec("TD-35"), Spec("TD-83"), Spec("REF-6.4")]
+    [Spec("HI_ENC_06"), Spec("HI_ENC_12")]
     public void What_has_no_valid_MAC_has_no_effect()
     {
         (CryptBench bench, CryptPeer peer) = Accepted();
@@ -57,6 +58,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
 
     [Test]
     [Spec("TD-81"), Spec("REF-7")]
+    [Spec("HI_ENC_09")]
     public void Data_ACK_FIN_and_the_ACK_of_TIME_WAIT_are_under_MAC()
     {
         (CryptBench bench, CryptPeer peer) = Accepted();
@@ -79,6 +81,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
 
     [Test]
     [Spec("TD-81"), Spec("TD-84"), Spec("REF-7")]
+    [Spec("HI_ENC_12")]
     public void A_reset_is_under_MAC_and_one_with_a_valid_MAC_closes()
     {
         (CryptBench bench, CryptPeer peer) = Accepted();
@@ -98,6 +101,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
     [TestCase(UnauthenticatedReset.Verify)]
     [TestCase(UnauthenticatedReset.Ignore)]
     [Spec("TD-85"), Spec("TD-129"), Spec("REF-6.4")]
+    [Spec("HI_ENC_09"), Spec("HI_ENC_12")]
     public void A_reset_without_MAC_from_a_peer_that_lost_its_state(UnauthenticatedReset setting)
     {
         (CryptBench bench, CryptPeer peer) = Accepted(options => options.UnauthenticatedReset = setting);
@@ -142,6 +146,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
 
     [Test]
     [Spec("TD-85"), Spec("TD-90")]
+    [Spec("HI_ENC_09")]
     public void Forged_resets_do_not_close_while_the_peer_answers()
     {
         (CryptBench bench, CryptPeer peer) = Accepted();
@@ -320,6 +325,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
 
     [Test]
     [Spec("TD-74"), Spec("TD-81"), Spec("REF-6.2")]
+    [Spec("HI_ENC_12")]
     public void Retransmissions_are_encrypted_anew_or_the_same_and_always_readable()
     {
         (CryptBench bench, CryptPeer peer) = Accepted();

@@ -134,6 +134,7 @@ public sealed class StateTableTests
 
     [Test]
     [Spec("TD-22"), Spec("TD-103")]
+    [Spec("HI_ENC_10")]
     public void A_listener_answers_NEXTK1_with_NEXTK2_and_waits_for_a_MAC([Values(0, 1, 2, 3)] int ahead)
     {
         CryptBench bench = new();
@@ -171,6 +172,7 @@ public sealed class StateTableTests
 
     [Test]
     [Spec("TD-20"), Spec("TD-103")]
+    [Spec("HI_ENC_10")]
     public void A_listener_answers_an_unknown_NEXTK1_as_HELLO()
     {
         CryptBench bench = new();
@@ -216,6 +218,7 @@ public sealed class StateTableTests
 
     [Test]
     [Spec("TD-64")]
+    [Spec("HI_ENC_04")]
     public void INIT1_and_INIT2_in_several_segments_are_accepted_and_no_part_is_acknowledged([Values(1, 2, 8, 50, 116)] int cut)
     {
         CryptBench bench = new();
@@ -246,6 +249,7 @@ public sealed class StateTableTests
 
     [Test]
     [Spec("TD-64")]
+    [Spec("HI_ENC_04")]
     public void INIT_parts_may_come_out_of_order_and_overlap()
     {
         CryptBench bench = new();

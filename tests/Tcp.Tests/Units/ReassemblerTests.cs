@@ -75,6 +75,107 @@ public sealed class ReassemblerTests
             seed: "0000KOIPe036");
     }
 
+    /// <summary>RFC 2018 §4: the range that changed last, then those that were reported most recently; all of them true, none twice.</summary>
+    [Test]
+    [Spec("2018-4")]
+    public void Sack_ranges_are_those_held_the_latest_first() =>
+        Gen.Select(Gen.Int[1, Space - 60], Gen.Int[1, 30]).Array[1, 40].Sample(
+            operations =>
+            {
+                BlockPool pool = new(long.MaxValue);
+                Reassembler reassembler = new(pool);
+                byte?[] model = new byte?[Space];
+                List<int> latest = [];
+                Span<(long Start, long End)> blocks = stackalloc (long, long)[4];
+                foreach ((int start, int length) in operations)
+                {
+                    reassembler.Insert(start, new byte[length], long.MaxValue, out _, out _);
+                    model.AsSpan(start, length).Fill(0);
+                    latest.Insert(0, start);
+                    List<(long Start, long End)> ranges = Ranges(model);
+                    List<(long Start, long End)> expected = [.. latest.Select(offset => ranges.Find(range => range.Start <= offset && offset < range.End)).Distinct().Take(3)];
+                    (long, long)[] actual = blocks[..reassembler.GetSackRanges(blocks)].ToArray();
+                    Assert.That(actual, Is.SubsetOf(ranges).And.Unique);
+                    Assert.That(actual, Has.Length.EqualTo(Math.Min(ranges.Count, 4)));
+                    Assert.That(actual[0], Is.EqualTo(expected[0]), "the range that holds what has just come");
+                }
+            },
+            iter: 1000,
+            seed: "0000KOIPe036");
+
+    /// <summary>With limits: what is held is what came first, as far as a limit let it, and memory stays below.</summary>
+    [Test]
+    public void A_limit_is_kept_and_what_is_held_stays_right() =>
+        Gen.Select(Gen.Int[1, 60_000], Gen.Int[1, 9_000], Gen.Int[0, 20], Gen.Int[0, 9]).Array[1, 40].Sample(
+            operations =>
+            {
+                BlockPool pool = new(long.MaxValue);
+                Reassembler reassembler = new(pool);
+                ByteQueue queue = new(pool);
+                bool[] held = new bool[70_000];
+                long next = 0;
+                foreach ((int start, int length, int limit, int what) in operations)
+                {
+                    long before = reassembler.Memory;
+                    if (what == 0)
+                    {
+                        // The stream goes on up to there.
+                        for (; next < start; next++)
+                        {
+                            held[next] = true;
+                        }
+
+                        next += reassembler.MoveTo(null, next);
+                    }
+                    else if (start > next)
+                    {
+                        long octets = reassembler.Length;
+                        bool isHeld = reassembler.Insert(start, new byte[length], limit * 16_384L, out _, out _);
+                        Assert.That(reassembler.Memory, Is.LessThanOrEqualTo(Math.Max(before, limit * 16_384L)));
+                        octets = reassembler.Length - octets;
+                        for (int i = start; i < start + length && octets > 0; i++)
+                        {
+                            octets -= held[i] ? 0 : 1;
+                            held[i] = true;
+                        }
+
+                        Assert.That(!isHeld || Array.TrueForAll(held[start..(start + length)], static octet => octet), "what was not refused is held");
+                    }
+
+                    Assert.That(pool.InUse, Is.EqualTo(reassembler.Memory));
+                    List<(long Start, long End)> ranges = RangesOf(reassembler);
+                    Assert.That(ranges.TrueForAll(range => range.Start > next && Array.TrueForAll(held[(int)range.Start..(int)range.End], static octet => octet)), "ranges are ahead, and of what came");
+                }
+
+                reassembler.Clear();
+                Assert.That((reassembler.Memory, pool.InUse, queue.Length), Is.EqualTo((0L, 0L, 0L)));
+            },
+            iter: 500,
+            seed: "0000KOIPe036");
+
+    /// <summary>Nothing behind the FIN is delivered, whatever is held there.</summary>
+    [Test]
+    public void What_lies_behind_the_end_of_the_stream_is_thrown_away() =>
+        Gen.Select(Gen.Int[1, 200], Gen.Int[1, 60], Gen.Int[1, 200], Gen.Int[0, 250]).Sample(
+            (start, length, tail, end) =>
+            {
+                end = Math.Max(end, tail);
+                BlockPool pool = new(long.MaxValue);
+                Reassembler reassembler = new(pool);
+                ByteQueue queue = new(pool);
+                queue.Append(new byte[tail]);
+                reassembler.Insert(start, Octets(start, length), long.MaxValue, out _, out _);
+                bool isReached = start <= tail;
+                int expected = isReached ? Math.Max(0, Math.Min(start + length, end) - tail) : 0;
+                Assert.That(reassembler.MoveTo(queue, tail, end), Is.EqualTo(expected));
+                byte[] all = new byte[tail + expected];
+                Assert.That(queue.Read(all), Is.EqualTo(all.Length));
+                Assert.That(all[tail..], Is.EqualTo(expected == 0 ? [] : Octets(start, length)[(tail - start)..(tail - start + expected)]));
+                Assert.That(reassembler.IsEmpty, Is.EqualTo(isReached));
+            },
+            iter: 2000,
+            seed: "0000KOIPe036");
+
     private static List<(long Start, long End)> Ranges(byte?[] model)
     {
         List<(long, long)> ranges = [];

@@ -196,6 +196,21 @@ public sealed record IpStackStatistics
     /// <summary>Connections that went to TIME-WAIT.</summary>
     public long TcpTimeWaits { get; init; }
 
+    /// <summary>Connections that left TIME-WAIT early because of <see cref="TcpStackOptions.TimeWaitLimit"/>.</summary>
+    public long TcpTimeWaitOverflows { get; init; }
+
+    /// <summary>Connections, now, that the application has closed and that are not finished.</summary>
+    public long TcpOrphans { get; init; }
+
+    /// <summary>Such connections reset because of <see cref="TcpStackOptions.OrphanLimit"/>.</summary>
+    public long TcpOrphanOverflows { get; init; }
+
+    /// <summary>Times that a connection gave up what it held out of order, for want of memory.</summary>
+    public long TcpOutOfOrderPruned { get; init; }
+
+    /// <summary>Connections reset because the memory limit was reached.</summary>
+    public long TcpAbortsOnMemory { get; init; }
+
     /// <summary>Reductions of a connection's path MTU.</summary>
     public long TcpPmtuReductions { get; init; }
 
@@ -342,6 +357,11 @@ public sealed record IpStackStatistics
             TcpSynCacheOverflows = Volatile.Read(ref c.TcpSynCacheOverflows),
             TcpOverlapConflicts = Volatile.Read(ref c.TcpOverlapConflicts),
             TcpTimeWaits = Volatile.Read(ref c.TcpTimeWaits),
+            TcpTimeWaitOverflows = Volatile.Read(ref c.TcpTimeWaitOverflows),
+            TcpOrphans = Volatile.Read(ref c.TcpOrphans),
+            TcpOrphanOverflows = Volatile.Read(ref c.TcpOrphanOverflows),
+            TcpOutOfOrderPruned = Volatile.Read(ref c.TcpOutOfOrderPruned),
+            TcpAbortsOnMemory = Volatile.Read(ref c.TcpAbortsOnMemory),
             TcpPmtuReductions = Volatile.Read(ref c.TcpPmtuReductions),
             CryptHandshakes = Volatile.Read(ref c.CryptHandshakes),
             CryptResumptions = Volatile.Read(ref c.CryptResumptions),

@@ -1,3 +1,4 @@
+using System.Security.Cryptography;
 using Tcpcrypt.Core;
 using Tcpcrypt.Crypt;
 using Tcpcrypt.Wire;
@@ -225,7 +226,7 @@ internal sealed partial class CryptBlock
         {
             Disable(TcpcryptOutcome.PeerDeclined);
         }
-        else if (State == CryptState.NextKSent && options.Has(Suboptions.AnyNextK1) && options.SessionIdentifier.SequenceEqual(Offered!.Identifier))
+        else if (State == CryptState.NextKSent && options.Has(Suboptions.AnyNextK1) && CryptographicOperations.FixedTimeEquals(options.SessionIdentifier, Offered!.Identifier))
         {
             // [TD-60]: the caller derives the keys.
             return SynAction.Proceed;
