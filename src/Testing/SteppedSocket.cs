@@ -63,7 +63,7 @@ public sealed class SteppedSocket
     }
 
     /// <summary>Starts listening, on a free port when the socket is not bound; on a listening socket changes the backlog.</summary>
-    /// <param name="backlog">Connections that may wait to be accepted; less than 1 is taken for 1.</param>
+    /// <param name="backlog">Connections that may wait to be accepted; as on Linux one more may, and less than 0 is taken for 0.</param>
     /// <returns>Success; InvalidArgument (connected), AddressAlreadyInUse, OperationNotSupported (UDP).</returns>
     public SocketError Listen(int backlog) => _isClosed ? SocketError.NotSocket : _core.Listen(backlog);
 

@@ -65,6 +65,9 @@ public enum SteppedSocketOption
 
     /// <summary>The most payload octets per second; -1 = no bound (SO_MAX_PACING_RATE).</summary>
     MaxPacingRate,
+
+    /// <summary>Seconds that a closed connection may wait in FIN-WAIT-2 for the peer's FIN: 1 to 120; 0 = as the stack's settings say (TCP_LINGER2).</summary>
+    FinWait2Timeout,
 }
 
 /// <summary>What <see cref="SteppedSocket.Poll"/> finds, as Linux's poll(2) computes it.</summary>

@@ -123,7 +123,8 @@ internal sealed class TcpSocketCore : SocketCore
 
     public override SocketError Listen(int backlog)
     {
-        backlog = Math.Clamp(backlog, 1, 65_535);
+        // Linux lets one connection more than the backlog wait.
+        backlog = Math.Clamp(backlog, 0, 65_534) + 1;
         if (_listener is not null)
         {
             _listener.Backlog = backlog;

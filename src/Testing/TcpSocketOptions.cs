@@ -26,6 +26,9 @@ internal static class TcpSocketOptions
             case SteppedSocketOption.Linger:
                 options.Linger = value < 0 ? null : TimeSpan.FromSeconds(value);
                 break;
+            case SteppedSocketOption.FinWait2Timeout:
+                options.FinWait2Timeout = value == 0 ? null : TimeSpan.FromSeconds(value);
+                break;
             case SteppedSocketOption.SendBuffer:
                 options.SendBufferSize = (int)value;
                 break;
@@ -89,6 +92,7 @@ internal static class TcpSocketOptions
         {
             SteppedSocketOption.ReuseAddress => Flag(options.ReuseAddress),
             SteppedSocketOption.Linger => options.Linger is { } linger ? (long)linger.TotalSeconds : -1,
+            SteppedSocketOption.FinWait2Timeout => (long)(options.FinWait2Timeout ?? TimeSpan.Zero).TotalSeconds,
             SteppedSocketOption.SendBuffer => options.SendBufferSize,
             SteppedSocketOption.ReceiveBuffer => options.ReceiveBufferSize,
             SteppedSocketOption.KeepAlive => Flag(options.KeepAlive),
@@ -118,6 +122,7 @@ internal static class TcpSocketOptions
     {
         SteppedSocketOption.Linger => value is >= -1 and <= int.MaxValue,
         SteppedSocketOption.SendBuffer or SteppedSocketOption.ReceiveBuffer => value is >= 1 and <= MaxBuffer,
+        SteppedSocketOption.FinWait2Timeout => value is >= 0 and <= 120,
         SteppedSocketOption.OutOfBandInline => value != 0,
         SteppedSocketOption.KeepAliveIdle or SteppedSocketOption.KeepAliveInterval => value is >= 1 and <= MaxKeepAliveSeconds,
         SteppedSocketOption.KeepAliveCount => value is >= 1 and <= 127,

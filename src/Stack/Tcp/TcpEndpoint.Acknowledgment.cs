@@ -61,7 +61,7 @@ internal sealed partial class TcpEndpoint
     {
         _unackedText += octets;
         _lastTextAt = now;
-        if (filledGap || _reassembler is { IsEmpty: false } || _unackedText >= 2 * _rcvMss || Options.DelayedAck <= TimeSpan.Zero)
+        if (filledGap || _reassembler is { IsEmpty: false } || _unackedText > _rcvMss || Options.DelayedAck <= TimeSpan.Zero)
         {
             _ackNow = true;
         }

@@ -464,7 +464,7 @@ internal sealed partial class TcpEndpoint
                 Enter(TcpState.FinWait2);
                 if (_isDetached || IsReadSpent)
                 {
-                    _timers.Set(TcpTimer.FinWait2, now + _core.Options.Tcp.FinWait2Timeout);
+                    _timers.Set(TcpTimer.FinWait2, now + FinWait2Timeout);
                 }
 
                 break;

@@ -165,7 +165,7 @@ internal sealed partial class TcpEndpoint
         CloseSend(now);
         if (State == TcpState.FinWait2)
         {
-            _timers.Set(TcpTimer.FinWait2, now + _core.Options.Tcp.FinWait2Timeout);
+            _timers.Set(TcpTimer.FinWait2, now + FinWait2Timeout);
         }
 
         if (!IsClosed)
@@ -251,6 +251,8 @@ internal sealed partial class TcpEndpoint
 
         _tcp.SendControl(Tuple, seq, _rcv.Nxt, TcpFlags.Rst | TcpFlags.Ack, 0, timestamps: _ts.IsOn ? (TsVal(now), _ts.Recent) : null, Options.TimeToLive, Options.TypeOfService);
     }
+
+    private TimeSpan FinWait2Timeout => Options.FinWait2Timeout ?? _core.Options.Tcp.FinWait2Timeout;
 
     private void EnterClosing()
     {

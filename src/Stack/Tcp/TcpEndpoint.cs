@@ -415,6 +415,7 @@ internal sealed partial class TcpEndpoint : CoreObject
             SndNxt = _snd.Nxt,
             RcvNxt = _rcv.Nxt,
             Window = WindowField(now),
+            WindowShift = _rcv.Shift,
             HasTimestamps = _ts.IsOn,
             TsRecent = _ts.Recent,
             TsOffset = _ts.Offset,

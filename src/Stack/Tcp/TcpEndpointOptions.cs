@@ -22,6 +22,9 @@ internal sealed class TcpEndpointOptions
     /// <summary>Null: close in the background. Zero: close sends RST.</summary>
     public TimeSpan? Linger { get; set; }
 
+    /// <summary>How long FIN-WAIT-2 lasts once the application is gone (TCP_LINGER2); null = as the stack says.</summary>
+    public TimeSpan? FinWait2Timeout { get; set; }
+
     /// <summary>Bounds the MSS announced and the segments sent; null = by MTU (TCP_MAXSEG).</summary>
     public int? MaximumSegmentSize { get; set; }
 

@@ -12,6 +12,9 @@ internal sealed class TimeWaitRecord : DeadlineItem
 
     /// <summary>The window field of its ACKs, as it was announced last.</summary>
     public required ushort Window { get; init; }
+
+    /// <summary>Rcv.Wind.Shift: what the field counts in.</summary>
+    public required byte WindowShift { get; init; }
     public required bool HasTimestamps { get; init; }
     public required uint TsRecent { get; set; }
     public required uint TsOffset { get; init; }
@@ -124,6 +127,12 @@ internal sealed class TimeWaitTable(TcpLayer tcp) : DeadlineItem
         if (record.Crypt is { } crypt && !crypt.IsAuthentic(record, seg))
         {
             return DropReason.CryptNoMac;
+        }
+
+        if (!seg.IsAck && Acceptability.IsInWindow(seg.Seq, record.RcvNxt, (uint)record.Window << record.WindowShift))
+        {
+            // RFC 9293 §3.10.7.4, fifth: without ACK, no more.
+            return DropReason.TcpNoAck;
         }
 
         bool isOld = record.HasTimestamps && seg.HasTimestamps && Acceptability.IsTimestampOlder(seg.TsVal, record.TsRecent);

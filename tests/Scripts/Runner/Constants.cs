@@ -44,6 +44,11 @@ internal static class Constants
         ["SOL_SOCKET"] = 1,
         ["SOL_TCP"] = 6,
         ["SOL_IP"] = 0,
+        ["IPTOS_LOWDELAY"] = 0x10,
+        ["IPTOS_THROUGHPUT"] = 0x08,
+        ["IPTOS_DSCP_CS1"] = 0x20,
+        ["IPTOS_DSCP_CS7"] = 0xE0,
+        ["IPTOS_DSCP_EF"] = 0xB8,
     };
 
     private static readonly Dictionary<string, SteppedPollFlags> s_poll = new()

@@ -25,6 +25,7 @@ internal sealed partial class Syscalls
         ["TCP_USER_TIMEOUT"] = SteppedSocketOption.UserTimeout,
         ["TCP_QUICKACK"] = SteppedSocketOption.QuickAck,
         ["TCP_CONGESTION"] = SteppedSocketOption.CongestionControl,
+        ["TCP_LINGER2"] = SteppedSocketOption.FinWait2Timeout,
         ["IP_TOS"] = SteppedSocketOption.TypeOfService,
         ["IP_TTL"] = SteppedSocketOption.TimeToLive,
     };

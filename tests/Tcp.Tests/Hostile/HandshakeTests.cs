@@ -198,7 +198,7 @@ public sealed class HandshakeTests(uint isn) : IsnFixture(isn)
     public void HI_HS_07_a_full_accept_queue_makes_clients_wait_and_resets_nobody()
     {
         Host host = new(iss: Isn);
-        Assert.That(host.Listener.Listen(2), Is.EqualTo(SocketError.Success));
+        Assert.That(host.Listener.Listen(1), Is.EqualTo(SocketError.Success));
         Peer[] peers = [.. Enumerable.Range(0, 3).Select(_ => host.NewPeer(Isn))];
         foreach (Peer peer in peers)
         {

@@ -72,6 +72,7 @@ public sealed class AgreementTests
                 SndNxt = default,
                 RcvNxt = new Seq<Remote>(unchecked(origin + 5000)),
                 Window = 0,
+                WindowShift = 0,
                 HasTimestamps = hadTimestamps,
                 TsRecent = unchecked(origin + 1000),
                 TsOffset = 0,
