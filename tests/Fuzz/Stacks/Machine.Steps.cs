@@ -146,14 +146,14 @@ internal sealed partial class Machine
         _ => [],
     };
 
-    private RemotePeer? Add(ushort port, ushort localPort)
+    private RemotePeer? Add(ushort port, ushort localPort, Ipv4Address? local = null)
     {
         if (_peers.Count == MaxPeers)
         {
             return null;
         }
 
-        RemotePeer peer = new(_peers.Count, new Endpoint4(Packets.Them, port), new Endpoint4(Packets.Us, localPort), (uint)_peers.Count switch { 1 => 0xFFFF_FFF0, 2 => 0x7FFF_FF00, var isn => isn * 1000 });
+        RemotePeer peer = new(_peers.Count, new Endpoint4(Packets.Them, port), new Endpoint4(local ?? Packets.Us, localPort), (uint)_peers.Count switch { 1 => 0xFFFF_FFF0, 2 => 0x7FFF_FF00, var isn => isn * 1000 });
         _peers.Add(peer);
         return peer;
     }
@@ -451,7 +451,7 @@ internal sealed partial class Machine
     {
         switch (operands[0] & 15)
         {
-            case 0 when _isEncrypted && peer.HasIss && peer.Socket is null:
+            case 0 when _isEncrypted && peer.HasIss && peer.Protection is null && peer.Init2.Length == 0:
                 Inject(peer.Init1(_keys, TcpcryptDialect.Draft));
                 break;
             case 1 when peer.Init2.Length > 0:
