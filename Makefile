@@ -22,13 +22,13 @@ run: ## a demonstration that ends by itself: tun0 in its own network namespace, 
 test: ## all tests; the last line is "N passed, N failed, N skipped" (FILTER=... narrows them down)
 	@eng/test.sh
 
-bench: ## our stack beside gVisor, lwIP and the TUN device's limit, then new encrypted connections beside TLS (HANDSHAKES=1: only these; ROUNDS=3 SECS=2; root, apt)
+bench: ## our stack beside gVisor, lwIP and the TUN device's limit, then new encrypted connections beside TLS (HANDSHAKES=1: only these; WAN=1: only goodput and fairness through delay and loss; ROUNDS=3 SECS=2; root, apt)
 	@eng/bench.sh
 
 micro: ## micro-benchmarks of the hot types (FILTER='*Checksum*')
 	@eng/sdk.sh && dotnet run -c Release --project tests/Benchmarks/Micro -- --filter '$(or $(FILTER),*)'
 
-simulate: ## two stacks, a hostile network, SEEDS=200 seeds from SEED=1; a failure prints how to replay it
+simulate: ## two stacks, a hostile network, SEEDS=200 seeds from SEED=1; a failure prints how to replay it (TABLE=1: writes the throughput table anew)
 	@eng/simulate.sh $(SEED) $(SEEDS)
 
 fuzz: ## random packets, led by coverage, into every parser and whole stacks for SECONDS=60 (TARGET=stack SEED=1); INPUT=FILE replays one

@@ -62,6 +62,9 @@ public enum SteppedSocketOption
 
     /// <summary>The time to live: 1 to 255 (IP_TTL).</summary>
     TimeToLive,
+
+    /// <summary>The most payload octets per second; -1 = no bound (SO_MAX_PACING_RATE).</summary>
+    MaxPacingRate,
 }
 
 /// <summary>What <see cref="SteppedSocket.Poll"/> finds, as Linux's poll(2) computes it.</summary>

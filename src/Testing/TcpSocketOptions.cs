@@ -73,6 +73,9 @@ internal static class TcpSocketOptions
             case SteppedSocketOption.TimeToLive:
                 options.TimeToLive = (byte)value;
                 break;
+            case SteppedSocketOption.MaxPacingRate:
+                options.MaxPacingRate = value < 0 ? null : value;
+                break;
             default:
                 return SocketError.ProtocolOption;
         }
@@ -102,6 +105,7 @@ internal static class TcpSocketOptions
             SteppedSocketOption.CongestionControl => (long)options.CongestionControl,
             SteppedSocketOption.TypeOfService => options.TypeOfService,
             SteppedSocketOption.TimeToLive => options.TimeToLive,
+            SteppedSocketOption.MaxPacingRate => options.MaxPacingRate ?? -1,
             _ => null,
         };
         value = found ?? 0;
@@ -123,6 +127,7 @@ internal static class TcpSocketOptions
         SteppedSocketOption.CongestionControl => value is >= 0 and <= int.MaxValue && Enum.IsDefined((CongestionControl)value),
         SteppedSocketOption.TypeOfService => value is >= 0 and <= 255,
         SteppedSocketOption.TimeToLive => value is >= 1 and <= 255,
+        SteppedSocketOption.MaxPacingRate => value is -1 or > 0,
         _ => true,
     };
 }

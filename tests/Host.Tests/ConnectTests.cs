@@ -197,6 +197,34 @@ public sealed class ConnectTests
     // ---- Listeners ----
 
     [Test]
+    public async Task Congestion_control_and_pace_are_chosen_per_connection_and_may_change()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        await using TcpConnectionListener listener = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 80), new TcpListenOptions { CongestionControl = CongestionControl.NewReno, MaxPacingRate = 5_000_000 });
+        ValueTask<TcpConnection> accepting = listener.AcceptAsync();
+        await using TcpConnection client = await pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80), new TcpConnectOptions { Pacing = true });
+        await using TcpConnection server = await accepting;
+        Assert.That((server.CongestionControl, server.MaxPacingRate, server.GetInfo().CongestionControl, server.GetInfo().PacingRate), Is.EqualTo((CongestionControl.NewReno, 5_000_000L, "reno", 5_000_000L)));
+        Assert.That((client.CongestionControl, client.MaxPacingRate), Is.EqualTo((CongestionControl.Cubic, (long?)null)));
+
+        client.CongestionControl = CongestionControl.NewReno;
+        client.MaxPacingRate = 1_000_000;
+        byte[] octets = new byte[100_000];
+        Random.Shared.NextBytes(octets);
+        Task<byte[]> reading = server.ReadExactlyAsync(octets.Length);
+        await client.WriteAsync(octets);
+        Assert.That(await reading, Is.EqualTo(octets));
+        Assert.That(client.GetInfo().CongestionControl, Is.EqualTo("reno"));
+        Assert.That(client.GetInfo().PacingRate, Is.InRange(1, 1_000_000));
+
+        Assert.That(() => client.MaxPacingRate = 0, Throws.InstanceOf<ArgumentOutOfRangeException>().With.Property("ParamName").EqualTo("MaxPacingRate"));
+        Assert.That(() => client.CongestionControl = (CongestionControl)99, Throws.InstanceOf<ArgumentOutOfRangeException>().With.Property("ParamName").EqualTo("CongestionControl"));
+        Assert.That(
+            async () => await pair.Client.ConnectAsync(s_nobody, new TcpConnectOptions { MaxPacingRate = -1 }),
+            Throws.InstanceOf<ArgumentOutOfRangeException>().With.Property("ParamName").EqualTo("MaxPacingRate"));
+    }
+
+    [Test]
     public async Task Port_in_use_is_refused_and_free_after_dispose()
     {
         await using StackPair pair = await StackPair.StartAsync();

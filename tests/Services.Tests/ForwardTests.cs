@@ -107,6 +107,40 @@ public class ForwardTests
         Assert.That(ErrorOf(await Assert.CatchAsync(async () => await client.GetStream().ReadExactlyAsync(new byte[1]))), Is.EqualTo(SocketError.ConnectionReset));
     }
 
+    /// <summary>RFC 2923 §2.1: both directions keep to the clamp, whatever the devices take.</summary>
+    [Test]
+    [Spec("6691-1")]
+    public async Task Clamped_segments_are_announced_and_sent()
+    {
+        await using StackPair pair = await StackPair.StartAsync();
+        TaskCompletionSource<TcpInfo> accepted = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        using IDisposable mapping = pair.Second.MapTcp(
+            Everything,
+            async (request, ct) =>
+            {
+                await using TcpConnection connection = await request.AcceptAsync(ct);
+                accepted.SetResult(connection.GetInfo());
+                await connection.GetStream(ownsConnection: false).CopyToAsync(Stream.Null, ct);
+            },
+            new TcpForwardOptions { MaximumSegmentSize = 1200, CongestionControl = CongestionControl.NewReno, MaxPacingRate = 1_000_000_000 });
+        await using TcpConnection client = await pair.First.ConnectAsync(s_destination);
+        TcpInfo server = await accepted.Task;
+        Assert.That((server.AdvertisedMss, server.SendMss, server.CongestionControl), Is.EqualTo((1200, 1200 - 28, "reno")), "28: timestamps and MAC");
+        Assert.That((client.GetInfo().PeerMss, client.GetInfo().SendMss, client.GetInfo().AdvertisedMss), Is.EqualTo((1200, 1200 - 28, 1460)));
+    }
+
+    /// <summary>What a route is configured to take is announced to whoever is behind it, without being told.</summary>
+    [Test]
+    [Spec("6691-1")]
+    public async Task Announced_size_is_what_the_route_takes()
+    {
+        await using StackPair pair = await StackPair.StartAsync(options => options.Routes = [new StackRoute(IPNetwork.Parse("10.0.0.0/25"), Mtu: 1300)]);
+        using IDisposable mapping = pair.Second.MapTcp(Everything, EchoAsync);
+        await using TcpConnection client = await pair.First.ConnectAsync(s_destination);
+        Assert.That((client.GetInfo().AdvertisedMss, client.GetInfo().PeerMss), Is.EqualTo((1460, 1260)));
+        Assert.That(await ExchangeAsync(client, "a"), Is.EqualTo("a"));
+    }
+
     [Test]
     public async Task Disposed_mapping_takes_no_more_requests_and_leaves_connections_alone()
     {

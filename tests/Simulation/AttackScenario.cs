@@ -7,8 +7,8 @@ namespace Tcpcrypt.Simulation;
 internal static class AttackScenario
 {
     /// <summary>Runs to the end, or throws.</summary>
-    /// <returns>The time that passed inside, the genuine packets, and the attacker's.</returns>
-    public static (TimeSpan Time, long Packets, long Injected) Run(int seed, Action<long, bool, byte[], string>? tap = null)
+    /// <returns>The time that passed inside and the packets, the attacker's among them.</returns>
+    public static RunResult Run(int seed, Action<long, bool, byte[], string>? tap = null)
     {
         Random random = new(seed);
         Attacks attacks = Attacks.None;
@@ -18,7 +18,12 @@ internal static class AttackScenario
         }
 
         SecretTalk talk = new(seed, attacks, Draw, Draw);
-        talk.Path.Tap = tap;
+        talk.Path.Tap = (timeNs, toA, packet, what) =>
+        {
+            // Each event but the last ends in a packet or is followed by one.
+            Simulator.Audit(talk.Path.A, talk.Path.B);
+            tap?.Invoke(timeNs, toA, packet, what);
+        };
         talk.Path.Zeal = random.Next(4) == 0 ? 0.6 : random.NextDouble() * 0.3;
         double loss = random.Next(2) == 0 ? 0 : random.NextDouble() * 0.1;
         talk.Path.Hook = (_, packet) => random.NextDouble() < loss ? null : packet;
@@ -28,9 +33,13 @@ internal static class AttackScenario
             talk.Path.B.Core.Crypt!.Settings = talk.Path.B.Core.Crypt.Settings with { SendsMarker = false };
         }
 
+        List<SteppedSocket> sockets = [];
         for (int connections = random.Next(1, 4); connections > 0; connections--)
         {
-            if (!talk.Connect() || !talk.IsEncrypted)
+            bool isConnected = talk.Connect();
+            sockets.Add(talk.Client);
+            sockets.AddRange(talk.Server is { } server ? [server] : []);
+            if (!isConnected || !talk.IsEncrypted)
             {
                 // Lost SYNs lead to plain TCP, which may break: no promise was made.
                 break;
@@ -44,7 +53,12 @@ internal static class AttackScenario
             talk.Path.Pass(random.Next(2) == 0 ? 1 : 200);
         }
 
-        return (TimeSpan.FromTicks(talk.Path.NowNs / 100), talk.Path.Genuine, talk.Path.Injected);
+        RunResult result = new(TimeSpan.FromTicks(talk.Path.NowNs / 100), talk.Path.Genuine + talk.Path.Injected, 0);
+        sockets.ForEach(static socket => socket.Close());
+        talk.Path.Pass(seconds: 3600);
+        Simulator.ExpectNothingLeft(talk.Path.A);
+        Simulator.ExpectNothingLeft(talk.Path.B);
+        return result;
 
         void Rekey()
         {

@@ -5,6 +5,8 @@ namespace Tcpcrypt.Simulation;
 /// <summary>What a seed stands for: the network, both hosts' settings, and what the applications do. Drawn in one place and in one order, so that a seed means the same on every machine.</summary>
 internal sealed class Scenario
 {
+    private const int MostPieces = 3000;
+
     private Scenario(Random random)
     {
         bool hostile = random.Next(4) != 0;
@@ -17,7 +19,7 @@ internal sealed class Scenario
         long worst = Math.Max(1, (long)(2e6 / connections));
         for (int i = 0; i < connections; i++)
         {
-            Connections.Add(new ConnectionPlan(
+            ConnectionPlan plan = new(
                 FromA: random.Next(2) == 0,
                 Seed: random.Next(),
                 ClientOctets: DrawLength(random, worst),
@@ -25,11 +27,17 @@ internal sealed class Scenario
                 WriteLimit: 1 << random.Next(0, 17),
                 ReadLimit: 1 << random.Next(6, 17),
                 ReadPause: random.Next(3) == 0 ? TimeSpan.FromMilliseconds(random.Next(1, 500)) : TimeSpan.Zero,
-                NoDelay: random.Next(2) == 0));
+                NoDelay: random.Next(2) == 0);
+
+            // A long stream in tiny pieces teaches nothing that a short one does not, and takes as long as fifty other seeds.
+            int most = plan.WriteLimit * MostPieces;
+            Connections.Add(plan with { ClientOctets = Math.Min(plan.ClientOctets, most), ServerOctets = Math.Min(plan.ServerOctets, most) });
         }
 
         // Drawn last: the seeds of before are what they were.
         Encrypts = random.Next(2) == 0;
+        Faults = new PathFaults(random, Math.Min(MtuA, MtuB));
+        Link = Faults.Apply(Link);
     }
 
     public LinkOptions Link { get; }
@@ -45,12 +53,17 @@ internal sealed class Scenario
     /// <summary>Both stacks have tcpcrypt.</summary>
     public bool Encrypts { get; }
 
+    public PathFaults Faults { get; }
+
+    /// <summary>The listeners' applications look for other octets than the clients' send: what a failure is like, for the test of how it is told.</summary>
+    public bool ExpectsWrongly { get; set; }
+
     public List<ConnectionPlan> Connections { get; } = [];
 
     public static Scenario FromSeed(int seed) => new(new Random(seed));
 
     public override string ToString() =>
-        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}; "
+        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}{Faults}; "
         + string.Join(", ", Connections.Select(c => $"{(c.FromA ? "A" : "B")} connects, {c.ClientOctets} out {c.ServerOctets} back"));
 
     private static string Describe(LinkDirection direction) =>

@@ -15,8 +15,7 @@ internal static class Simulator
     private static readonly IPAddress s_addressB = IPAddress.Parse("10.0.0.2");
 
     /// <summary>Runs to the end, or throws <see cref="SimulationException"/>.</summary>
-    /// <returns>The time that passed inside, and the packets that were sent.</returns>
-    public static (TimeSpan Time, long Packets) Run(Scenario scenario, int seed, Action<LinkPacket>? tap)
+    public static RunResult Run(Scenario scenario, int seed, Action<LinkPacket>? tap)
     {
         SteppedStack a = MakeStack(s_addressA, scenario.MtuA, scenario.TcpA, seed, scenario);
         SteppedStack b = MakeStack(s_addressB, scenario.MtuB, scenario.TcpB, seed + 1, scenario);
@@ -26,11 +25,12 @@ internal static class Simulator
         for (int i = 0; i < scenario.Connections.Count; i++)
         {
             ConnectionPlan plan = scenario.Connections[i];
-            attempts.Add(new Attempt(plan, i, plan.FromA ? a : b, plan.FromA ? b : a, new IPEndPoint(plan.FromA ? s_addressB : s_addressA, 5000 + i)));
+            attempts.Add(new Attempt(scenario, plan, i, plan.FromA ? a : b, plan.FromA ? b : a, new IPEndPoint(plan.FromA ? s_addressB : s_addressA, 5000 + i)));
         }
 
         for (int steps = 0; ; steps++)
         {
+            scenario.Faults.Run(link);
             Audit(a, b);
             foreach (Attempt attempt in attempts)
             {
@@ -75,6 +75,7 @@ internal static class Simulator
         // What is left are closing handshakes and TIME-WAIT: they end by themselves.
         for (int steps = 0; link.Step(); steps++)
         {
+            scenario.Faults.Run(link);
             Audit(a, b);
             if (steps == MaxSteps)
             {
@@ -84,7 +85,7 @@ internal static class Simulator
 
         ExpectNothingLeft(a);
         ExpectNothingLeft(b);
-        return (time, packets);
+        return new(time, packets, attempts.Count(static attempt => attempt.IsGivenUp));
     }
 
     /// <summary>What every connection promises between two events.</summary>
@@ -112,23 +113,31 @@ internal static class Simulator
     }
 
     private static SteppedStack MakeStack(IPAddress address, int mtu, TcpStackOptions tcp, int seed, Scenario scenario) =>
-        new(new SteppedStackOptions { Addresses = { new IPPrefixAddress(address, 24) }, Mtu = mtu, Tcp = tcp, Seed = (ulong)(uint)seed, Tcpcrypt = scenario.Encrypts });
+        new(new SteppedStackOptions { Addresses = { new IPPrefixAddress(address, 24) }, Mtu = mtu, Tcp = tcp, Seed = (ulong)(uint)seed, Tcpcrypt = scenario.Encrypts, MemoryLimit = scenario.Faults.MemoryLimit });
 
     /// <summary>A connection on its way: listener, client, and the two applications once they are connected.</summary>
     private sealed class Attempt
     {
         private readonly ConnectionPlan _plan;
+        private readonly bool _mayGiveUp;
+        private readonly (int Seed, int Octets) _forth;
+        private readonly (int Seed, int Octets) _back;
         private readonly Random _pace;
         private readonly SteppedSocket _listener;
         private readonly SteppedSocket _client;
         private readonly string _name;
+        private readonly (int Seed, int Octets) _expected;
         private SteppedSocket? _accepted;
         private Application? _clientSide;
         private Application? _serverSide;
 
-        public Attempt(ConnectionPlan plan, int number, SteppedStack from, SteppedStack to, IPEndPoint server)
+        public Attempt(Scenario scenario, ConnectionPlan plan, int number, SteppedStack from, SteppedStack to, IPEndPoint server)
         {
             _plan = plan;
+            _mayGiveUp = scenario.Encrypts && scenario.Faults.OutlastsHandshakes;
+            _forth = (plan.Seed, plan.ClientOctets);
+            _back = (plan.Seed + 1, plan.ServerOctets);
+            _expected = scenario.ExpectsWrongly ? (plan.Seed + 2, plan.ClientOctets) : _forth;
             _pace = new Random(plan.Seed);
             _name = $"connection {number}";
             _listener = to.Socket(tcp: true);
@@ -143,9 +152,12 @@ internal static class Simulator
             }
         }
 
-        public bool IsDone => _clientSide is { IsDone: true } && _serverSide is { IsDone: true };
+        /// <summary>The handshake of tcpcrypt did not come to its end in time.</summary>
+        public bool IsGivenUp { get; private set; }
 
-        public long? WakeNs(long nowNs) => (_clientSide?.WakeNs(nowNs), _serverSide?.WakeNs(nowNs)) switch
+        public bool IsDone => IsGivenUp || _clientSide is { IsDone: true } && _serverSide is { IsDone: true };
+
+        public long? WakeNs(long nowNs) => IsGivenUp ? null : (_clientSide?.WakeNs(nowNs), _serverSide?.WakeNs(nowNs)) switch
         {
             ({ } client, { } server) => Math.Min(client, server),
             var (client, server) => client ?? server,
@@ -153,17 +165,29 @@ internal static class Simulator
 
         public void Run(long nowNs)
         {
+            if (IsGivenUp)
+            {
+                return;
+            }
+
             SteppedPollFlags ready = _client.Poll();
             if (_clientSide is null && (ready & (SteppedPollFlags.Out | SteppedPollFlags.Error | SteppedPollFlags.Hup)) != 0)
             {
-                Check(_client.TakeError(), "connect");
-                _clientSide = new Application(_name + " client", _client, _pace, _plan, (_plan.Seed, _plan.ClientOctets), (_plan.Seed + 1, _plan.ServerOctets));
+                SocketError error = _client.TakeError();
+                if (error != SocketError.Success && _mayGiveUp)
+                {
+                    IsGivenUp = true;
+                    return;
+                }
+
+                Check(error, "connect");
+                _clientSide = new Application(_name + " client", _client, _pace, _plan, _forth, _back);
             }
 
             if (_serverSide is null && _listener.Accept(out SteppedSocket? accepted) == SocketError.Success)
             {
                 _accepted = accepted!;
-                _serverSide = new Application(_name + " server", _accepted, _pace, _plan, (_plan.Seed + 1, _plan.ServerOctets), (_plan.Seed, _plan.ClientOctets));
+                _serverSide = new Application(_name + " server", _accepted, _pace, _plan, _back, _expected);
             }
 
             _clientSide?.Run(nowNs);
@@ -173,7 +197,11 @@ internal static class Simulator
         public void Close()
         {
             Check(_client.Close(), "close");
-            Check(_accepted!.Close(), "close");
+            if (_accepted is not null)
+            {
+                Check(_accepted.Close(), "close");
+            }
+
             Check(_listener.Close(), "close");
         }
 

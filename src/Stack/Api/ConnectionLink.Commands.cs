@@ -153,6 +153,8 @@ internal sealed partial class ConnectionLink
 
             TcpEndpointOptions to = Endpoint.Options;
             to.NoDelay = from.NoDelay;
+            to.CongestionControl = from.CongestionControl;
+            to.MaxPacingRate = from.MaxPacingRate;
             to.KeepAlive = from.KeepAlive;
             to.KeepAliveIdle = from.KeepAliveIdle;
             to.KeepAliveInterval = from.KeepAliveInterval;

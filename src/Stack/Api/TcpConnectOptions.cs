@@ -18,6 +18,18 @@ public sealed class TcpConnectOptions
     /// <summary><see cref="Local"/> may be any address, not only one of the stack's: for forwarders that speak for others (the meaning of Linux's IP_TRANSPARENT).</summary>
     public bool Transparent { get; set; }
 
+    /// <summary>The congestion control; null = as <see cref="TcpStackOptions.CongestionControl"/> says.</summary>
+    public CongestionControl? CongestionControl { get; set; }
+
+    /// <summary>Whether data leaves evenly over the round trip; null = as <see cref="TcpStackOptions.Pacing"/> says.</summary>
+    public bool? Pacing { get; set; }
+
+    /// <summary>The most payload octets per second that the connection sends: at least 1; null (the default) = no bound. It paces whatever <see cref="Pacing"/> says.</summary>
+    public long? MaxPacingRate { get; set; }
+
+    /// <summary>The largest segment that the connection announces and sends, in octets without options (MSS; TCP_MAXSEG): 88 to 65,495; null (the default) = what the route's MTU takes (RFC 6691).</summary>
+    public int? MaximumSegmentSize { get; set; }
+
     /// <summary>Whether the connection is encrypted; null = as <see cref="TcpcryptOptions.Policy"/> says and <see cref="TcpcryptOptions.PolicySelector"/>.</summary>
     public TcpcryptPolicy? Policy { get; set; }
 
@@ -43,6 +55,7 @@ public sealed class TcpConnectOptions
             throw new ArgumentException("TcpConnectOptions.Transparent needs a Local address to use.", nameof(Transparent));
         }
 
+        TcpOverrides.Validate(copy.CongestionControl, copy.MaxPacingRate, copy.MaximumSegmentSize);
         CryptOverrides.Validate(copy.Policy, copy.ApplicationAware, copy.CMode);
         return copy;
     }
@@ -51,6 +64,7 @@ public sealed class TcpConnectOptions
     internal TcpEndpointOptions ToEndpointOptions(IpStackOptions stack, IPEndPoint remote)
     {
         TcpEndpointOptions options = TcpEndpointOptions.From(stack.Tcp);
+        TcpOverrides.Apply(options, CongestionControl, Pacing, MaxPacingRate, MaximumSegmentSize);
         options.Crypt = CryptOverrides.Apply(stack.Tcpcrypt, Policy ?? stack.Tcpcrypt.PolicySelector?.Invoke(remote), ApplicationAware, CMode, AllowResumption);
         options.Transparent = Transparent;
         return options;

@@ -81,6 +81,28 @@ public sealed partial class TcpConnection
         set => _link.SetOption(CheckBufferSize(value), static (options, value) => options.SendBufferSize = value);
     }
 
+    /// <summary>The congestion control. The window and the threshold reached so far are kept when it changes.</summary>
+    public CongestionControl CongestionControl
+    {
+        get => _link.GetOption(static options => options.CongestionControl);
+        set
+        {
+            TcpOverrides.Validate(congestionControl: value);
+            _link.SetOption(value, static (options, value) => options.CongestionControl = value);
+        }
+    }
+
+    /// <summary>The most payload octets per second: at least 1; null (the default) = no bound. It paces the connection whatever <see cref="TcpStackOptions.Pacing"/> says (the meaning of Linux's SO_MAX_PACING_RATE).</summary>
+    public long? MaxPacingRate
+    {
+        get => _link.GetOption(static options => options.MaxPacingRate);
+        set
+        {
+            TcpOverrides.Validate(maxPacingRate: value);
+            _link.SetOption(value, static (options, value) => options.MaxPacingRate = value);
+        }
+    }
+
     /// <summary>The Type of Service octet of packets sent: DSCP in the upper six bits (RFC 2474; RFC 9293 MUST-48). The lower two, ECN, are the stack's.</summary>
     public byte TypeOfService
     {

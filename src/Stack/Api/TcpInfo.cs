@@ -96,6 +96,9 @@ public sealed record TcpInfo
     /// <summary>The congestion control's name: "cubic" or "reno".</summary>
     public string CongestionControl { get; init; } = "";
 
+    /// <summary>Payload octets per second that pacing allows at the moment; null where nothing is paced.</summary>
+    public long? PacingRate { get; init; }
+
     /// <summary>Octets in flight that the peer holds out of order (SACK).</summary>
     public long Sacked { get; init; }
 

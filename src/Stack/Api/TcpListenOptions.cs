@@ -8,6 +8,18 @@ public sealed class TcpListenOptions
     /// <summary>Established connections that may wait to be accepted: 1 to 65,535. When so many wait, the last step of further handshakes is ignored (and repeated by the peer), never refused.</summary>
     public int Backlog { get; set; } = 512;
 
+    /// <summary>The congestion control of accepted connections; null = as <see cref="TcpStackOptions.CongestionControl"/> says.</summary>
+    public CongestionControl? CongestionControl { get; set; }
+
+    /// <summary>Whether data leaves evenly over the round trip; null = as <see cref="TcpStackOptions.Pacing"/> says.</summary>
+    public bool? Pacing { get; set; }
+
+    /// <summary>The most payload octets per second that an accepted connection sends: at least 1; null (the default) = no bound. It paces whatever <see cref="Pacing"/> says.</summary>
+    public long? MaxPacingRate { get; set; }
+
+    /// <summary>The largest segment that accepted connections announce and send, in octets without options (MSS; TCP_MAXSEG): 88 to 65,495; null (the default) = what the route's MTU takes (RFC 6691).</summary>
+    public int? MaximumSegmentSize { get; set; }
+
     /// <summary>Whether accepted connections are encrypted; null = as <see cref="TcpcryptOptions.Policy"/> says.</summary>
     public TcpcryptPolicy? Policy { get; set; }
 
@@ -33,6 +45,7 @@ public sealed class TcpListenOptions
             throw new ArgumentOutOfRangeException(nameof(Scheduling), scheduling, "TcpListenOptions.Scheduling is no ContinuationScheduling.");
         }
 
+        TcpOverrides.Validate(copy.CongestionControl, copy.MaxPacingRate, copy.MaximumSegmentSize);
         CryptOverrides.Validate(copy.Policy, copy.ApplicationAware, copy.CMode);
         return copy;
     }
@@ -41,6 +54,7 @@ public sealed class TcpListenOptions
     internal TcpEndpointOptions ToEndpointOptions(IpStackOptions stack)
     {
         TcpEndpointOptions options = TcpEndpointOptions.From(stack.Tcp);
+        TcpOverrides.Apply(options, CongestionControl, Pacing, MaxPacingRate, MaximumSegmentSize);
         options.Crypt = CryptOverrides.Apply(stack.Tcpcrypt, Policy, ApplicationAware, CMode);
         return options;
     }

@@ -28,6 +28,12 @@ public sealed class TcpStackOptions
     /// <summary>The congestion control of new connections.</summary>
     public CongestionControl CongestionControl { get; set; } = CongestionControl.Cubic;
 
+    /// <summary>
+    /// Data of new connections leaves evenly over the round trip instead of in bursts: at twice the congestion window per round trip in slow start, at 1.2 times later. Kinder to short queues,
+    /// at the price of more packets and timers. <see cref="TcpConnection.MaxPacingRate"/> paces a single connection.
+    /// </summary>
+    public bool Pacing { get; set; }
+
     /// <summary>Send a probe about two round trips after the last segment, so that a loss at the end needs no time-out (TLP, RFC 8985 §7). Needs selective acknowledgments.</summary>
     public bool TailLossProbe { get; set; } = true;
 

@@ -57,7 +57,10 @@ internal struct RttEstimator(TimeSpan initialRto, TimeSpan minRto, TimeSpan maxR
         else
         {
             TimeSpan delta = (Srtt - sample).Duration();
-            RttVar = TimeSpan.FromTicks(((3 * RttVar.Ticks) + delta.Ticks) / 4);
+
+            // A path that became faster is no reason for a longer RTO: then the gain is an eighth of the usual, as in Linux (in the spirit of the Eifel retransmission timer).
+            int gain = sample < Srtt && delta > RttVar ? 32 : 4;
+            RttVar = TimeSpan.FromTicks((((gain - 1) * RttVar.Ticks) + delta.Ticks) / gain);
             Srtt = TimeSpan.FromTicks(((7 * Srtt.Ticks) + sample.Ticks) / 8);
             MinRtt = sample < MinRtt ? sample : MinRtt;
             _nextMinRtt = sample < _nextMinRtt ? sample : _nextMinRtt;

@@ -144,7 +144,7 @@ internal sealed class SynCache(TcpLayer tcp)
             iss = least;
         }
 
-        CryptBlock? crypt = listener is null ? null : AnswerCrypt(endpointOptions, seg.Options, agreed, session);
+        CryptBlock? crypt = listener is null ? null : AnswerCrypt(endpointOptions, tuple.Remote.Address, seg.Options, agreed, session);
         agreed = agreed with { Ecn = stack.ExplicitCongestionNotification is not false && crypt is not { IsSetup: true } && TcpEndpoint.IsEcnSetupSyn(seg) };
         return new HalfOpen(this)
         {
@@ -163,7 +163,7 @@ internal sealed class SynCache(TcpLayer tcp)
     }
 
     /// <summary>tcpcrypt's answer to a SYN; null where the stack has no tcpcrypt.</summary>
-    public CryptBlock? AnswerCrypt(TcpEndpointOptions endpointOptions, ReadOnlySpan<byte> synOptions, SynAgreement agreed, TcpcryptSession? session = null)
+    public CryptBlock? AnswerCrypt(TcpEndpointOptions endpointOptions, Ipv4Address remote, ReadOnlySpan<byte> synOptions, SynAgreement agreed, TcpcryptSession? session = null)
     {
         if (_core.Crypt is not { } layer)
         {
@@ -177,7 +177,7 @@ internal sealed class SynCache(TcpLayer tcp)
             session = sessions.Take(options.SessionIdentifier, settings.ResumableRole);
         }
 
-        return CryptBlock.ForListener(layer, settings, options, agreed.PeerMss, tcp.AdvertisedMss(endpointOptions), session);
+        return CryptBlock.ForListener(layer, settings, options, agreed.PeerMss, tcp.AdvertisedMss(endpointOptions, remote), session);
     }
 
     /// <summary>What a SYN's CRYPT option asks beyond an entry: RST under policy Required, nothing while the workers are busy, a control block at once for a session that is resumed.</summary>
@@ -522,7 +522,7 @@ internal sealed class SynCache(TcpLayer tcp)
         Span<byte> area = stackalloc byte[TcpHeader.MaxOptionsLength];
         TcpOptionWriter options = new(area);
         uint tsVal = unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
-        tcp.WriteSynOptions(ref options, tcp.AdvertisedMss(half.Options), half.Agreed.Sack, half.Agreed.Timestamps, tsVal, half.TsRecent, half.Agreed.WindowScaling ? half.Shift : null);
+        tcp.WriteSynOptions(ref options, tcp.AdvertisedMss(half.Options, half.Tuple.Remote.Address), half.Agreed.Sack, half.Agreed.Timestamps, tsVal, half.TsRecent, half.Agreed.WindowScaling ? half.Shift : null);
         if (suboptions.Length > 0)
         {
             options.Option(cryptKind, suboptions);

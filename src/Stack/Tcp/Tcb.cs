@@ -33,6 +33,9 @@ internal struct SendVariables
     public Seq<Local> Up;
     public bool HasUrgent;
 
+    /// <summary>SND.SML (draft-minshall-nagle): behind the last segment sent that was not full.</summary>
+    public Seq<Local> Sml;
+
     /// <summary>MAX.SND.WND (RFC 5961 §5.2): the largest window seen.</summary>
     public uint MaxWnd;
 

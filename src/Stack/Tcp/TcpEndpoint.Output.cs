@@ -51,7 +51,7 @@ internal sealed partial class TcpEndpoint
     private bool _isCorkExpired;
     private TcpInstant _lastSentAt;
 
-    private int AdvertisedMss => _tcp.AdvertisedMss(Options);
+    private int AdvertisedMss => _tcp.AdvertisedMss(Options, Tuple.Remote.Address);
 
     /// <summary>Eff.snd.MSS (RFC 9293 MUST-16): payload octets of a full segment with the options that every segment carries.</summary>
     private int EffectiveMss
@@ -147,6 +147,11 @@ internal sealed partial class TcpEndpoint
             return new SendDecision(SendKind.Init);
         }
 
+        if (IsHeldByPace(now) && HasSomethingToSend && !_isProbeDue && !_repeatsHead)
+        {
+            return new SendDecision(SendKind.Nothing, WaitFor: TcpTimer.Pacing);
+        }
+
         if (DecideRepeat(now, out SendDecision repeat))
         {
             return repeat;
@@ -191,13 +196,14 @@ internal sealed partial class TcpEndpoint
             return default;
         }
 
-        bool mayPush = isFinDue || (!IsCorked && (Options.NoDelay || flight == 0));
+        // Nagle (SHLD-7) as RFC 9293 §A.3 has it: less than a full segment waits while another such one is unacknowledged, not behind full ones.
+        bool mayPush = isFinDue || (!IsCorked && (Options.NoDelay || flight == 0 || !IsSmallOutstanding));
         bool isTail = length == unsent;
         if (length >= fullSize)
         {
-            // SHLD-28: full segments; the odd rest goes along only when it may be pushed with data in flight (Nagle, SHLD-7).
+            // SHLD-28: full segments; the odd rest goes along only when it may be pushed.
             int rest = length % fullSize;
-            if (rest != 0 && !(isTail && (isFinDue || (!IsCorked && Options.NoDelay))))
+            if (rest != 0 && !(isTail && mayPush))
             {
                 length -= rest;
                 isTail = false;
@@ -285,6 +291,8 @@ internal sealed partial class TcpEndpoint
         return limit <= 0 ? default : Retransmission(run.Start, (int)Math.Min(limit, Math.Max(room - (room % mss), mss)));
     }
 
+    private bool IsSmallOutstanding => _snd.Sml > _snd.Una && _snd.Sml <= _snd.Nxt;
+
     private bool IsCorked => Options.Cork && !_isCorkExpired;
 
     /// <summary>A segment's payload when the options of the moment (SACK blocks, re-keying) are counted too, and how many octets from there on may be in one segment.</summary>
@@ -323,6 +331,11 @@ internal sealed partial class TcpEndpoint
         }
 
         int room = Math.Min(_core.Options.MaxSuperSegment, PacketSlot.MaxPacketLength) - SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength);
+        if (IsPaced)
+        {
+            room = Math.Min(room, PacedPayload(mss));
+        }
+
         return Math.Max(room / mss, 1) * mss;
     }
 
@@ -350,7 +363,7 @@ internal sealed partial class TcpEndpoint
                         _firstUnackedAt = now;
                     }
 
-                    _timers.Set(timer, now + (timer == TcpTimer.Cork ? s_corkTime : _rtt.Rto));
+                    _timers.Set(timer, timer switch { TcpTimer.Pacing => _pacedUntil, TcpTimer.Cork => now + s_corkTime, _ => now + _rtt.Rto });
                 }
 
                 return false;
@@ -373,6 +386,11 @@ internal sealed partial class TcpEndpoint
 
         Build(now, decision, into);
         _snd.Nxt = decision.Seq + decision.Length + (decision.HasFin ? 1 : 0);
+        if (decision.Length % (into.GsoSize > 0 ? into.GsoSize : SegmentMss(now, decision.Seq, out _)) != 0)
+        {
+            _snd.Sml = _snd.Nxt;
+        }
+
         _isFinSent |= decision.HasFin;
         _bytesSent += decision.Length;
         _lastSentAt = now;
@@ -388,6 +406,7 @@ internal sealed partial class TcpEndpoint
         int octets = decision.Length + (decision.HasFin ? 1 : 0);
         _sent.Append(decision.Seq, octets, now, gsoSize > 0 ? gsoSize : octets);
         _prr.OnSent(octets);
+        Pace(now, octets);
         if (!IsTransmitTimerSet)
         {
             ArmRetransmit(now);     // RFC 6298 §5.1
@@ -431,6 +450,7 @@ internal sealed partial class TcpEndpoint
         _sent.Retransmit(index, octets, now, gsoSize > 0 ? gsoSize : octets);
         _undo.OnRepeated(octets, TsVal(now));
         _prr.OnSent(octets);
+        Pace(now, octets);
         _lastSentAt = now;
         _isTiming = false;          // Karn (RFC 6298 §3)
 
@@ -654,13 +674,6 @@ internal sealed partial class TcpEndpoint
         _pathMtuSeenAt = now;
         _pathMtu = _core.Ip.PathMtu(now, Tuple.Remote.Address);
         _mayFragment = _core.Ip.MayFragment(now, Tuple.Remote.Address);
-        bool isLarger = EffectiveMss > _congestion.Smss;
         _congestion.Smss = EffectiveMss;
-        if (isLarger)
-        {
-            // The floors are in segments (RFC 5681 §3.1).
-            _congestion.Cwnd = Math.Max(_congestion.Cwnd, _congestion.Smss);
-            _congestion.Ssthresh = Math.Max(_congestion.Ssthresh, 2L * _congestion.Smss);
-        }
     }
 }

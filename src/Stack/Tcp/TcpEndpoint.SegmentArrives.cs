@@ -191,7 +191,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>First: the sequence number (RFC 9293 §3.10.7.4).</summary>
     private SegmentVerdict CheckSequence(TcpInstant now, scoped in Segment seg)
     {
-        if (Acceptability.IsAcceptable(seg.Seq, seg.Len, _rcv.Nxt, _rcv.Wnd))
+        if (Acceptability.IsAcceptable(seg.Seq, seg.Len, _rcv.Nxt, _rcv.Wnd) || IsFinAtClosedWindow(seg))
         {
             return SegmentVerdict.Processed;
         }
@@ -238,6 +238,11 @@ internal sealed partial class TcpEndpoint
 
         return _rcv.Wnd == 0 || seg.Seq > _rcv.Nxt ? DropReason.TcpOutsideWindow : DropReason.TcpDuplicateData;
     }
+
+    /// <summary>
+    /// Deviation: a bare FIN needs no room, so it is taken though the window is closed, as in Linux. Some hosts send it all the same, and would go on repeating it.
+    /// </summary>
+    private bool IsFinAtClosedWindow(scoped in Segment seg) => _rcv.Wnd == 0 && seg.IsFin && !seg.IsSyn && seg.Payload.Length == 0 && seg.Seq == _rcv.Nxt;
 
     /// <summary>Second: RST (RFC 9293 §3.10.7.4; RFC 5961 §3.2).</summary>
     private SegmentVerdict CheckReset(TcpInstant now, scoped in Segment seg)

@@ -31,7 +31,7 @@ internal sealed partial class TcpEndpoint
         if (_isDetached && end > next)
         {
             // SHLD-3: the application is gone, so new data cannot be delivered: the peer learns it by RST.
-            GiveUp(now, SocketError.ConnectionAborted);
+            GiveUp(now, SocketError.ConnectionAborted, seg);
             return DropReason.TcpAfterClose;
         }
 

@@ -1,6 +1,7 @@
 using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Tcpcrypt.Core;
+using Tcpcrypt.Tcp.Congestion;
 using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
@@ -8,6 +9,10 @@ namespace Tcpcrypt.Tcp;
 // RFC 9293 §3.10.1-3.10.6: SEND, RECEIVE, CLOSE, ABORT. All are called under the core's lock.
 internal sealed partial class TcpEndpoint
 {
+    /// <summary>The receive buffer's size when the options were last looked at: a larger one may be worth a window update.</summary>
+    private int _receiveBufferSeen;
+    private bool _wasNoDelay;
+
     /// <summary>SEND: octets were appended to <see cref="SendQueue"/>.</summary>
     public void OnSend(TcpInstant now)
     {
@@ -68,10 +73,21 @@ internal sealed partial class TcpEndpoint
             _timers.Cancel(TcpTimer.Cork);
         }
 
+        // Linux: TCP_NODELAY sends what waits, cork or not.
+        _forceSend |= Options.NoDelay && !_wasNoDelay && Unsent > 0;
+        _wasNoDelay = Options.NoDelay;
         _isCorkExpired = false;
+        _congestion = CongestionController.Create(Options.CongestionControl, _congestion);
+        _timers.Cancel(TcpTimer.Pacing);
+        _pacedUntil = TcpInstant.Min(_pacedUntil, now + s_paceQuantum);
         RefreshPathMtu(now);
         ArmKeepAlive(now);
-        OnReceive(now);
+        if (Options.ReceiveBufferSize > _receiveBufferSeen)
+        {
+            OnReceive(now);
+        }
+
+        _receiveBufferSeen = Options.ReceiveBufferSize;
         MarkReady();
         UpdateDeadline();
     }
@@ -173,6 +189,21 @@ internal sealed partial class TcpEndpoint
         Finish(error);
     }
 
+    /// <summary>Gives the connection up because of a segment. The RST answers it: its SEQ is what the peer waits for, so that it is believed at once (RFC 5961 §3.2).</summary>
+    private void GiveUp(TcpInstant now, SocketError error, scoped in Segment seg)
+    {
+        if (IsProtected)
+        {
+            GiveUp(now, error);
+            return;
+        }
+
+        _core.Counters.TcpOutRsts++;
+        _core.Counters.TcpEstabResets++;
+        _tcp.SendControl(Tuple, seg.Ack, default, TcpFlags.Rst, 0, null, Options.TimeToLive, Options.TypeOfService);
+        Finish(error);
+    }
+
     private void SendResetOfOurs(TcpInstant now)
     {
         // SEQ = SND.NXT; where the peer took its window back, the window's edge: behind it the RST would be unacceptable.
@@ -195,7 +226,7 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
-        _tcp.SendControl(Tuple, seq, _rcv.Nxt, TcpFlags.Rst | TcpFlags.Ack, 0, timestamps: _ts.IsOn ? (0, _ts.Recent) : null, Options.TimeToLive, Options.TypeOfService);
+        _tcp.SendControl(Tuple, seq, _rcv.Nxt, TcpFlags.Rst | TcpFlags.Ack, 0, timestamps: _ts.IsOn ? (TsVal(now), _ts.Recent) : null, Options.TimeToLive, Options.TypeOfService);
     }
 
     private void EnterClosing()

@@ -48,11 +48,12 @@ internal sealed partial class TcpEndpoint : CoreObject
         ReceiveQueue = new ByteQueue(_core.Blocks);
         TcpStackOptions stack = _core.Options.Tcp;
         _rtt = new RttEstimator(stack.InitialRto, stack.MinRto, stack.MaxRto);
-        _congestion = CongestionController.Create(options.CongestionControl);
+        _congestion = CongestionController.Create(options.CongestionControl, null);
         _rcv.UrgentOffset = -1;
         _rcv.Shift = stack.WindowScaling ? SynAgreement.ShiftFor(options.ReceiveBufferSize) : (byte)0;
         _ts.Offset = tcp.Isn.TimestampOffset(tuple);
         _ipIdentification = tcp.Isn.Identification(tuple);
+        _receiveBufferSeen = options.ReceiveBufferSize;
         IsLoopback = _core.Ip.IsLocalAddress(tuple.Remote.Address);
     }
 
@@ -195,6 +196,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         Readable = ReceiveQueue.Length,
         OutOfOrder = _reassembler?.Length ?? 0,
         CongestionControl = _congestion.Name,
+        PacingRate = IsPaced && PacingRate is < long.MaxValue and long rate ? rate : null,
         Lost = _sent.Lost,
         Sacked = _sent.Sacked,
         RecoveryState = _lossState switch { LossState.Disorder => "disorder", LossState.Reduced => "cwr", LossState.Recovery => "recovery", LossState.Loss => "loss", _ => "open" },
@@ -205,6 +207,7 @@ internal sealed partial class TcpEndpoint : CoreObject
     {
         TcpEndpoint endpoint = new(tcp, id, tuple, options);
         endpoint._snd.Iss = tcp.Isn.Next(now, tuple);
+        endpoint._snd.Sml = endpoint._snd.Iss;
         endpoint._snd.Una = endpoint._snd.Iss;
         endpoint._snd.Nxt = endpoint._snd.Iss;
         endpoint._snd.Up = endpoint._snd.Iss;
@@ -226,6 +229,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         TcpEndpoint endpoint = new(tcp, id, half.Tuple, half.Options.Copy());
         endpoint.IsPassive = true;
         endpoint._snd.Iss = half.Iss;
+        endpoint._snd.Sml = half.Iss;
         endpoint._snd.Una = half.Iss;
         endpoint._snd.Nxt = half.Iss + 1;
         endpoint._snd.Up = half.Iss;

@@ -37,6 +37,12 @@ internal sealed class TcpEndpointOptions
 
     public CongestionControl CongestionControl { get; set; }
 
+    /// <summary>Data leaves at the pace of the congestion window, not in bursts.</summary>
+    public bool Pacing { get; set; }
+
+    /// <summary>The most payload octets per second; paces also without <see cref="Pacing"/>. Null = no bound (SO_MAX_PACING_RATE).</summary>
+    public long? MaxPacingRate { get; set; }
+
     /// <summary>May use an address that is not the stack's own (forwarders; IP_TRANSPARENT).</summary>
     public bool Transparent { get; set; }
 
@@ -49,6 +55,7 @@ internal sealed class TcpEndpointOptions
         ReceiveBufferSize = stack.ReceiveBufferSize,
         DelayedAck = stack.DelayedAck,
         CongestionControl = stack.CongestionControl,
+        Pacing = stack.Pacing,
     };
 
     /// <summary>tcpcrypt's settings; null = the stack's.</summary>

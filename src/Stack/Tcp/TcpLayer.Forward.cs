@@ -52,7 +52,7 @@ internal sealed class TcpForward : CoreObject
         }
 
         options.Transparent = true;
-        CryptBlock? crypt = _tcp.SynCache.AnswerCrypt(options, _synOptions, _half.Agreed);
+        CryptBlock? crypt = _tcp.SynCache.AnswerCrypt(options, _half.Tuple.Remote.Address, _synOptions, _half.Agreed);
         HalfOpen half = new(_tcp.SynCache)
         {
             Tuple = _half.Tuple,

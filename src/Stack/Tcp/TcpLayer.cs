@@ -352,10 +352,14 @@ internal sealed partial class TcpLayer
         Core.Send(slot);
     }
 
-    /// <summary>The MSS option: MTU - 40, whatever options are in use (RFC 6691), or what the application wants.</summary>
-    internal int AdvertisedMss(TcpEndpointOptions options)
+    /// <summary>
+    /// The MSS option: MTU - 40, whatever options are in use (RFC 6691), or what the application wants. By the MTU that is configured for the route, since what comes back takes it too; what
+    /// ICMP told holds for one direction only.
+    /// </summary>
+    internal int AdvertisedMss(TcpEndpointOptions options, Ipv4Address remote)
     {
-        int mss = Core.Options.Mtu - SegmentWriter.PayloadOffset(0);
+        int mtu = Core.Ip.TryRoute(remote, out Ipv4Route route) ? Math.Min(route.Mtu, Core.Options.Mtu) : Core.Options.Mtu;
+        int mss = mtu - SegmentWriter.PayloadOffset(0);
         return options.MaximumSegmentSize is int limit ? Math.Clamp(limit, 64, mss) : mss;
     }
 

@@ -20,6 +20,9 @@ internal enum TcpTimer
 
     DelayedAck,
 
+    /// <summary>The pace lets more data go.</summary>
+    Pacing,
+
     KeepAlive,
 
     /// <summary>A corked partial segment goes out in the end.</summary>

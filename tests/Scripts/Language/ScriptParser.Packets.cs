@@ -12,6 +12,12 @@ internal sealed partial class ScriptParser
         ["echo"] = 8,
         ["time_exceeded"] = 11,
         ["parameter_problem"] = 12,
+        ["timestamp_request"] = 13,
+        ["timestamp_reply"] = 14,
+        ["information_request"] = 15,
+        ["information_reply"] = 16,
+        ["address_mask_request"] = 17,
+        ["address_mask_reply"] = 18,
     };
 
     private static readonly Dictionary<string, byte> s_icmpCodes = new()
@@ -24,9 +30,14 @@ internal sealed partial class ScriptParser
         ["source_route_failed"] = 5,
         ["net_unknown"] = 6,
         ["host_unknown"] = 7,
+        ["source_host_isolated"] = 8,
         ["net_prohibited"] = 9,
         ["host_prohibited"] = 10,
+        ["net_unreachable_for_tos"] = 11,
+        ["host_unreachable_for_tos"] = 12,
         ["packet_filtered"] = 13,
+        ["precedence_violation"] = 14,
+        ["precedence_cutoff"] = 15,
         ["ttl_exceeded"] = 0,
         ["reassembly_exceeded"] = 1,
     };
@@ -263,13 +274,13 @@ internal sealed partial class ScriptParser
     private IcmpSpec ParseIcmp(IpSpec ip, IcmpSpec? quoted)
     {
         Token type = Take();
-        if (!(type.Kind == TokenKind.Integer ? byte.TryParse(type.Text, out byte typeNumber) : s_icmpTypes.TryGetValue(type.Text, out typeNumber)))
+        if (!(type.Kind == TokenKind.Integer ? byte.TryParse(type.Text, out byte typeNumber) : s_icmpTypes.TryGetValue(type.Text, out typeNumber) || TryNumber(type, "type_", out typeNumber)))
         {
             throw Error(type, $"\"{type.Text}\" is no ICMP type");
         }
 
         byte? code = null;
-        if (Current.Kind == TokenKind.Word && s_icmpCodes.TryGetValue(Current.Text, out byte codeNumber))
+        if (Current.Kind == TokenKind.Word && (s_icmpCodes.TryGetValue(Current.Text, out byte codeNumber) || TryNumber(Current, "code_", out codeNumber)))
         {
             Take();
             code = codeNumber;
@@ -291,6 +302,13 @@ internal sealed partial class ScriptParser
         }
 
         return IsSymbol('[') ? ParseQuote(packet) : packet;
+    }
+
+    /// <summary>type_12, code_3.</summary>
+    private static bool TryNumber(Token token, string prefix, out byte number)
+    {
+        number = 0;
+        return token.Text.StartsWith(prefix, StringComparison.Ordinal) && byte.TryParse(token.Text.AsSpan(prefix.Length), out number);
     }
 
     private IcmpSpec ParseQuote(IcmpSpec packet)

@@ -14,6 +14,8 @@ internal static class Constants
     public const long Peek = 2;
     public const long NoWait = 0x40;
     public const long NoSignal = 0x4000;
+    public const long EndOfRecord = 0x80;
+    public const long More = 0x8000;
 
     private static readonly Dictionary<string, long> s_values = new()
     {
@@ -37,6 +39,8 @@ internal static class Constants
         ["MSG_PEEK"] = Peek,
         ["MSG_DONTWAIT"] = NoWait,
         ["MSG_NOSIGNAL"] = NoSignal,
+        ["MSG_EOR"] = EndOfRecord,
+        ["MSG_MORE"] = More,
         ["SOL_SOCKET"] = 1,
         ["SOL_TCP"] = 6,
         ["SOL_IP"] = 0,

@@ -6,11 +6,26 @@ namespace Tcpcrypt.Scripts.Runner;
 /// <summary>The %{ assert tcpi_… }% blocks: comparisons of TCP_INFO fields with numbers, joined by "and". Any other Python is skipped with a note.</summary>
 internal static partial class InfoAsserts
 {
+    private static readonly Dictionary<string, long> s_constants = new()
+    {
+        ["TCP_CA_Open"] = 0,
+        ["TCP_CA_Disorder"] = 1,
+        ["TCP_CA_CWR"] = 2,
+        ["TCP_CA_Recovery"] = 3,
+        ["TCP_CA_Loss"] = 4,
+        ["TCPI_OPT_TIMESTAMPS"] = 1,
+        ["TCPI_OPT_SACK"] = 2,
+        ["TCPI_OPT_WSCALE"] = 4,
+        ["TCPI_OPT_ECN"] = 8,
+        ["TCPI_OPT_SYN_DATA"] = 32,
+        ["TCP_INFINITE_SSTHRESH"] = int.MaxValue,
+    };
+
     /// <summary>Runs the asserts.</summary>
     /// <returns>What does not hold, or null.</returns>
     public static string? Run(string code, TcpInfo info, ICollection<string> notes)
     {
-        foreach (string statement in code.Split(['\n', ';'], StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        foreach (string statement in Comment().Replace(code, "").Split(['\n', ';'], StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
             if (Assertion().Match(statement) is not { Success: true } assertion)
             {
@@ -20,13 +35,25 @@ internal static partial class InfoAsserts
 
             foreach (string part in assertion.Groups["test"].Value.Split(" and ", StringSplitOptions.TrimEntries))
             {
-                if (Comparison().Match(part) is not { Success: true } comparison || Field(comparison.Groups["field"].Value, info) is not { } actual)
+                if (Comparison().Match(part) is not { Success: true } comparison || Field(comparison.Groups["field"].Value, info) is not { } field)
                 {
                     notes.Add($"code ignored: {part}");
                     continue;
                 }
 
-                long expected = long.Parse(comparison.Groups["number"].Value, CultureInfo.InvariantCulture);
+                long actual = field;
+                string number = comparison.Groups["number"].Value;
+                if (!s_constants.TryGetValue(number, out long expected) && !long.TryParse(number, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out expected))
+                {
+                    notes.Add($"code ignored: {part}");
+                    continue;
+                }
+
+                if (comparison.Groups["mask"].Value is { Length: > 0 } mask)
+                {
+                    actual &= s_constants.TryGetValue(mask, out long bits) ? bits : long.Parse(mask, CultureInfo.InvariantCulture);
+                }
+
                 bool holds = comparison.Groups["operator"].Value switch
                 {
                     "==" => actual == expected,
@@ -46,10 +73,13 @@ internal static partial class InfoAsserts
         return null;
     }
 
+    [GeneratedRegex("#[^\n]*")]
+    private static partial Regex Comment();
+
     [GeneratedRegex(@"^assert\s*\(?(?<test>[^,]*?)\)?\s*(,.*)?$")]
     private static partial Regex Assertion();
 
-    [GeneratedRegex(@"^\(?\s*(?<field>tcpi_\w+)\s*(?<operator>==|!=|<=|>=|<|>)\s*(?<number>-?\d+)\s*\)?$")]
+    [GeneratedRegex(@"^\(?\s*(?<field>tcpi_\w+)\s*(?:&\s*(?<mask>\w+)\s*\))?\s*(?<operator>==|!=|<=|>=|<|>)\s*(?<number>-?\w+)\s*\)?$")]
     private static partial Regex Comparison();
 
     /// <summary>A field in Linux's unit: segments for windows, microseconds for times.</summary>

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text;
 using Tcpcrypt.Core;
@@ -81,6 +82,28 @@ internal sealed class LivePacket
             default:
                 return new LivePacket(octets, packet) { Defect = $"protocol {ip.Protocol} with a header that cannot be read" };
         }
+    }
+
+    /// <summary>The segment with the one behind it, where both are of one super-segment: only PSH, FIN and CWR may differ.</summary>
+    public bool TryAppend(LivePacket next, [NotNullWhen(true)] out LivePacket? joined)
+    {
+        const ScriptFlags Edge = ScriptFlags.P | ScriptFlags.F | ScriptFlags.W;
+        bool continues = next.Protocol == IpProtocol.Tcp && next.SourcePort == SourcePort && next.DestinationPort == DestinationPort && next.Sequence == Sequence + (uint)Payload.Length
+            && next.Ack == Ack && next.Window == Window && next.TypeOfService == TypeOfService && (next.Flags & ~Edge) == (Flags & ~Edge) && next.Options.SequenceEqual(Options);
+        joined = !continues ? null : new LivePacket(Octets, this)
+        {
+            SourcePort = SourcePort,
+            DestinationPort = DestinationPort,
+            Flags = next.Flags | (Flags & ScriptFlags.W),
+            Sequence = Sequence,
+            Ack = Ack,
+            Window = Window,
+            UrgentPointer = UrgentPointer,
+            Options = Options,
+            Payload = [.. Payload, .. next.Payload],
+            Defect = Defect ?? next.Defect,
+        };
+        return continues;
     }
 
     /// <summary>The packet in the script's notation and numbers.</summary>

@@ -10,7 +10,8 @@ namespace Tcpcrypt.Scripts.Runner;
 internal sealed class PacketMatcher(bool strictOptions, long timestampTickNs, long toleranceNs)
 {
     /// <summary>What differs; empty when the packet is the expected one.</summary>
-    public List<string> Compare(PacketSpec spec, LivePacket packet, Connection connection)
+    /// <param name="isJoined">Several segments stand for one of the script's: PSH is not compared, which Linux sets on every super-segment.</param>
+    public List<string> Compare(PacketSpec spec, LivePacket packet, Connection connection, bool isJoined = false)
     {
         List<string> differences = [];
         if (packet.Defect is not null)
@@ -22,7 +23,7 @@ internal sealed class PacketMatcher(bool strictOptions, long timestampTickNs, lo
         switch (spec)
         {
             case TcpSpec tcp when packet.Protocol == IpProtocol.Tcp:
-                CompareTcp(tcp, packet, connection, differences);
+                CompareTcp(isJoined ? tcp with { Flags = (tcp.Flags & ~ScriptFlags.P) | (packet.Flags & ScriptFlags.P) } : tcp, packet, connection, differences);
                 break;
             case UdpSpec udp when packet.Protocol == IpProtocol.Udp:
                 Check(differences, "payload length", udp.Length, packet.Payload.Length);

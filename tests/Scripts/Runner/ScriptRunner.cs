@@ -179,9 +179,9 @@ internal sealed class ScriptRunner
         }
 
         timeNs -= _startNs;
-        LivePacket packet = LivePacket.Parse(octets);
+        LivePacket packet = Join(LivePacket.Parse(octets), expected, out bool isJoined);
         Connection connection = ConnectionFor(packet, expected.Packet);
-        List<string> differences = _matcher.Compare(expected.Packet, packet, connection);
+        List<string> differences = _matcher.Compare(expected.Packet, packet, connection, isJoined);
         if (timeNs < earliest || timeNs > latest)
         {
             differences.Insert(0, $"time (expected {Seconds(earliest)} to {Seconds(latest)})");
@@ -205,6 +205,26 @@ internal sealed class ScriptRunner
             TimeKind.Relative => _previousNs + expected.Time.Ns,
             _ => timeNs,
         };
+    }
+
+    /// <summary>A script may name a super-segment, as a device with segmentation offload sees it: the segments it stands for are joined, up to its length.</summary>
+    private LivePacket Join(LivePacket first, PacketEvent expected, out bool isJoined)
+    {
+        isJoined = false;
+        LivePacket whole = first;
+        while (expected.Packet is TcpSpec tcp && whole.Protocol == IpProtocol.Tcp && whole.Payload.Length > 0 && whole.Payload.Length < tcp.Length && tcp.Length > first.Payload.Length
+            && _stack.TryTake(out _, out byte[] next))
+        {
+            if (!whole.TryAppend(LivePacket.Parse(next), out LivePacket? joined))
+            {
+                throw Failure(expected.Line, "the next packet does not continue the super-segment", expected.Text, LivePacket.Parse(next).Describe(isInbound: false, null));
+            }
+
+            whole = joined;
+            isJoined = true;
+        }
+
+        return whole;
     }
 
     private (long Earliest, long Latest) Window(EventTime time) => time.Kind switch
@@ -274,11 +294,11 @@ internal sealed class ScriptRunner
 
         _syscalls.Begin();
         SyscallResult? result = _syscalls.Run(call, mayBlock: false);
-        RenewConnections(call.Name == "connect" && result?.Error == SocketError.InProgress);
+        RenewConnections(call.Name == "listen" || (call.Name == "connect" && result?.Error == SocketError.InProgress));
         Check(call, result);
     }
 
-    /// <summary>A new attempt to connect has a new initial sequence number, whichever connection it turns out to be.</summary>
+    /// <summary>A new attempt to connect has a new initial sequence number, whichever connection it turns out to be; so do the connections of a new listener.</summary>
     private void RenewConnections(bool isNewAttempt)
     {
         foreach (Connection connection in isNewAttempt ? _connections.Values : Enumerable.Empty<Connection>())

@@ -121,7 +121,17 @@ internal static partial class StackSettings
                 tcp.ChallengeAcksPerSecond = Number(value);
                 break;
             case "tcp_congestion_control":
-                return value is "reno" or "newreno";
+                tcp.CongestionControl = value is "reno" or "newreno" ? CongestionControl.NewReno : CongestionControl.Cubic;
+                return value is "reno" or "newreno" or "cubic";
+            case "tcp_early_retrans":
+                tcp.TailLossProbe = value != "0";
+                break;
+            case "tcp_rto_max_ms":
+                tcp.MaxRto = TimeSpan.FromMilliseconds(Number(value));
+                break;
+            case "tcp_rto_min_us":
+                tcp.MinRto = TimeSpan.FromMicroseconds(Number(value));
+                break;
             default:
                 return false;
         }

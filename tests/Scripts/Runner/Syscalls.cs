@@ -51,8 +51,8 @@ internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddres
             "listen" => new SyscallResult(0, Of(call).Listen((int)Value(call, 1))),
             "accept" or "accept4" => Accept(call),
             "connect" => Connect(call, mayBlock),
-            "read" or "recv" or "recvfrom" or "readv" => Receive(call),
-            "write" or "send" or "writev" => Send(call, mayBlock),
+            "read" or "recv" or "recvfrom" or "readv" or "recvmsg" => Receive(call),
+            "write" or "send" or "writev" or "sendmsg" => Send(call, mayBlock),
             "sendto" => SendTo(call),
             "close" => new SyscallResult(0, Of(call).Close()),
             "shutdown" => new SyscallResult(0, Of(call).Shutdown((SocketShutdown)Value(call, 1))),
@@ -129,8 +129,8 @@ internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddres
     private SyscallResult Receive(SyscallEvent call)
     {
         Descriptor descriptor = Get(call);
-        long length = call.Name == "readv" ? VectorLength(call.Arguments[1]) : Value(call, 2);
-        long flags = call.Name is "recv" or "recvfrom" ? Value(call, 3) : 0;
+        long length = Length(call);
+        long flags = Flags(call);
         byte[] buffer = new byte[length];
         SocketError error = descriptor.Socket.Receive(buffer, out int count, Constants.ToSocketFlags(flags));
         string? mismatch = null;
@@ -151,8 +151,8 @@ internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddres
     private SyscallResult? Send(SyscallEvent call, bool mayBlock)
     {
         Descriptor descriptor = Get(call);
-        long length = call.Name == "writev" ? VectorLength(call.Arguments[1]) : Value(call, 2);
-        SocketFlags flags = Constants.ToSocketFlags(call.Name == "send" ? Value(call, 3) : 0);
+        long length = Length(call);
+        SocketFlags flags = Constants.ToSocketFlags(Flags(call));
         while (true)
         {
             byte[] data = new byte[length - _progress];
@@ -247,6 +247,20 @@ internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddres
     }
 
     private static long Value(SyscallEvent call, int index) => index < call.Arguments.Count ? Constants.Evaluate(call.Arguments[index]) : 0;
+
+    private static long Length(SyscallEvent call) => call.Name switch
+    {
+        "readv" or "writev" => VectorLength(call.Arguments[1]),
+        "sendmsg" or "recvmsg" => ((StructExpression)call.Arguments[1])["msg_iov"] is { } vector ? VectorLength(vector) : 0,
+        _ => Value(call, 2),
+    };
+
+    private static long Flags(SyscallEvent call) => call.Name switch
+    {
+        "send" or "recv" or "recvfrom" => Value(call, 3),
+        "sendmsg" or "recvmsg" => Value(call, 2),
+        _ => 0,
+    };
 
     private static long VectorLength(Expression expression) =>
         ((ArrayExpression)expression).Items.Cast<StructExpression>().Sum(v => Constants.Evaluate(v.Members[^1].Value));

@@ -47,6 +47,17 @@ public sealed class NewRenoTests
     }
 
     [Test]
+    public void Windows_hold_whole_segments_when_the_path_takes_larger_ones()
+    {
+        NewReno reno = New(Smss);
+        reno.OnTimeout(TcpInstant.Zero, Smss);
+        reno.Smss = 1400;
+        Assert.That((reno.Cwnd, reno.Ssthresh), Is.EqualTo((1400L, 2800L)));
+        reno.Smss = 500;
+        Assert.That((reno.Cwnd, reno.Ssthresh), Is.EqualTo((1400L, 2800L)), "smaller ones take nothing away");
+    }
+
+    [Test]
     [Spec("5681-6")]
     public void Loss_halves_the_flight_but_leaves_two_segments()
     {

@@ -26,6 +26,19 @@ public sealed class RttEstimatorTests
     }
 
     [Test]
+    [Spec("6298-2")]
+    public void A_path_that_became_faster_hardly_raises_the_variance()
+    {
+        RttEstimator rtt = New();
+        rtt.OnSample(TcpInstant.Zero, Ms(400));
+        rtt.OnSample(TcpInstant.Zero, Ms(0));
+        Assert.That(rtt.RttVar, Is.EqualTo(Ms(206.25)), "200 + (400 - 200) / 32");
+        Assert.That(rtt.Srtt, Is.EqualTo(Ms(350)));
+        rtt.OnSample(TcpInstant.Zero, Ms(300));
+        Assert.That(rtt.RttVar, Is.EqualTo(Ms(167.1875)), "a deviation below RTTVAR counts as ever: 3/4 * 206.25 + 1/4 * 50");
+    }
+
+    [Test]
     public void The_variance_term_has_a_floor_of_200_ms()
     {
         RttEstimator rtt = New();

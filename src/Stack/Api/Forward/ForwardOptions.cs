@@ -31,6 +31,21 @@ public sealed class TcpForwardOptions
     /// <summary>Probes on idle connections that were accepted: 60 s, 30 s, 9 at first, since a relay must notice clients that have vanished. Null: none.</summary>
     public TcpKeepAlive? KeepAlive { get; set; } = new(TimeSpan.FromSeconds(60), TimeSpan.FromSeconds(30), 9);
 
+    /// <summary>The congestion control of accepted connections; null = as <see cref="TcpStackOptions.CongestionControl"/> says.</summary>
+    public CongestionControl? CongestionControl { get; set; }
+
+    /// <summary>Whether data leaves evenly over the round trip; null = as <see cref="TcpStackOptions.Pacing"/> says.</summary>
+    public bool? Pacing { get; set; }
+
+    /// <summary>The most payload octets per second that an accepted connection sends: at least 1; null (the default) = no bound.</summary>
+    public long? MaxPacingRate { get; set; }
+
+    /// <summary>
+    /// MSS clamping: the largest segment that accepted connections announce and send, in octets without options: 88 to 65,495; null (the default) = what the route's MTU takes. For clients behind
+    /// a tunnel that tells nobody of its smaller MTU (RFC 2923 §2.1).
+    /// </summary>
+    public int? MaximumSegmentSize { get; set; }
+
     /// <summary>Whether accepted connections are encrypted; null = as <see cref="TcpcryptOptions.Policy"/> says. <see cref="TcpForwardRequest.AcceptAsync(TcpcryptPolicy, CancellationToken)"/> decides otherwise for one.</summary>
     public TcpcryptPolicy? Policy { get; set; }
 
@@ -47,6 +62,7 @@ public sealed class TcpForwardOptions
         ApiArgument.InRange(copy.MaxInFlightPerSource, 1, copy.MaxInFlight, nameof(MaxInFlightPerSource));
         ApiArgument.Positive(copy.DecisionTimeout, nameof(DecisionTimeout));
         ApiArgument.KeepAlive(copy.KeepAlive, nameof(KeepAlive));
+        TcpOverrides.Validate(copy.CongestionControl, copy.MaxPacingRate, copy.MaximumSegmentSize);
         CryptOverrides.Validate(copy.Policy, copy.ApplicationAware, copy.CMode);
         return copy;
     }

@@ -236,8 +236,10 @@ public sealed class TcpForwardRequest : ICoreEventSink, IThreadPoolWorkItem
 
         TcpEndpointOptions options = TcpEndpointOptions.From(core.Options.Tcp);
         options.Transparent = true;
-        options.Crypt = CryptOverrides.Apply(_mapping.Stack.Options.Tcpcrypt, policy, _mapping.Options.ApplicationAware, _mapping.Options.CMode);
-        if (_mapping.Options.KeepAlive is { } keepAlive)
+        TcpForwardOptions settings = _mapping.Options;
+        TcpOverrides.Apply(options, settings.CongestionControl, settings.Pacing, settings.MaxPacingRate, settings.MaximumSegmentSize);
+        options.Crypt = CryptOverrides.Apply(_mapping.Stack.Options.Tcpcrypt, policy, settings.ApplicationAware, settings.CMode);
+        if (settings.KeepAlive is { } keepAlive)
         {
             options.KeepAlive = true;
             options.KeepAliveIdle = keepAlive.Idle;

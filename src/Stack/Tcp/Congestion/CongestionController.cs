@@ -26,7 +26,17 @@ internal abstract class CongestionController
     public long Ssthresh { get; set; } = long.MaxValue;
 
     /// <summary>The sender's maximum segment size, in octets.</summary>
-    public int Smss { get; set; } = 536;
+    public int Smss
+    {
+        get;
+        set
+        {
+            // The path may take larger segments than when the windows were reduced: one of them fits at least, two for ssthresh (RFC 5681 eq. 4).
+            field = value;
+            Cwnd = Cwnd == 0 ? 0 : Math.Max(Cwnd, value);
+            Ssthresh = Math.Max(Ssthresh, 2L * value);
+        }
+    } = 536;
 
     public abstract string Name { get; }
 
@@ -51,12 +61,31 @@ internal abstract class CongestionController
     {
     }
 
-    public static CongestionController Create(CongestionControl kind) => kind switch
+    public abstract CongestionControl Kind { get; }
+
+    /// <summary>The controller of that kind: the one there is, or a new one that goes on from its window and threshold.</summary>
+    public static CongestionController Create(CongestionControl kind, CongestionController? current)
     {
-        CongestionControl.Cubic => new Cubic(),
-        CongestionControl.NewReno => new NewReno(),
-        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "Unknown congestion control."),
-    };
+        if (current?.Kind == kind)
+        {
+            return current;
+        }
+
+        CongestionController controller = kind switch
+        {
+            CongestionControl.Cubic => new Cubic(),
+            CongestionControl.NewReno => new NewReno(),
+            _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "Unknown congestion control."),
+        };
+        if (current is not null)
+        {
+            controller.Cwnd = current.Cwnd;
+            controller.Ssthresh = current.Ssthresh;
+            controller.Smss = current.Smss;
+        }
+
+        return controller;
+    }
 
     /// <summary>
     /// Slow start (RFC 5681 §3.1); returns the octets that are left for congestion avoidance. Deviation from min(N, SMSS): by octets delivered, as Linux does, because

@@ -36,6 +36,8 @@ internal sealed class Cubic : CongestionController
 
     public override string Name => "cubic";
 
+    public override CongestionControl Kind => CongestionControl.Cubic;
+
     public override void OnAck(in AckSample ack)
     {
         long acked = ack.Acked;

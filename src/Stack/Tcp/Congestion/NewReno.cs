@@ -9,6 +9,8 @@ internal sealed class NewReno : CongestionController
 
     public override string Name => "reno";
 
+    public override CongestionControl Kind => CongestionControl.NewReno;
+
     public override void OnAck(in AckSample ack)
     {
         long acked = ack.Acked;

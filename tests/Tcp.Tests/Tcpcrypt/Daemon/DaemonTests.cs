@@ -339,8 +339,14 @@ public sealed class DaemonTests
 
         public void AssertNoStrangeOctets()
         {
-            Assert.That(_opens!.Received.Count <= _toOpener.Length && _opens.Received.SequenceEqual(_toOpener.Take(_opens.Received.Count)), Is.True, $"what the opener reads\n{this}");
-            if (_accepts is { } accepts)
+            // A daemon that waits for INIT2 goes plain at any other segment, be it a late copy, and then its own application reads INIT2. Ours never does.
+            bool isMisled = Path.Daemon.Log.Exists(static line => line.StartsWith("goes plain as C", StringComparison.Ordinal));
+            if (_row.WeOpen || !isMisled)
+            {
+                Assert.That(_opens!.Received.Count <= _toOpener.Length && _opens.Received.SequenceEqual(_toOpener.Take(_opens.Received.Count)), Is.True, $"what the opener reads\n{this}");
+            }
+
+            if (_accepts is { } accepts && (!_row.WeOpen || !isMisled))
             {
                 Assert.That(accepts.Received.Count <= _toListener.Length && accepts.Received.SequenceEqual(_toListener.Take(accepts.Received.Count)), Is.True, $"what the listener reads\n{this}");
             }

@@ -1,0 +1,150 @@
+using System.Buffers.Binary;
+using Tcpcrypt.Testing;
+
+namespace Tcpcrypt.Simulation;
+
+/// <summary>What happens to a path beyond what a link does to single packets: losses in bursts, outages, hosts that sleep, a narrow router in the middle.</summary>
+internal sealed class PathFaults
+{
+    /// <summary>Bursts are counted in packets, and a sender that backs off sends few: without an end by time one would outlast R2.</summary>
+    private const long LongestBurstNs = 1_000_000_000;
+
+    private readonly Queue<(bool ToA, byte[] Packet)> _icmp = new();
+    private readonly double _burst;
+    private readonly double _burstEnd;
+    private readonly int _pathMtu;
+    private readonly List<(long FromNs, long ToNs)> _outages = [];
+    private readonly List<(long AtNs, long ByNs)> _sleeps = [];
+    private int _sleep;
+    private long _nextNs;
+
+    public PathFaults(Random random, int leastMtu)
+    {
+        if (random.Next(4) == 0)
+        {
+            _burst = random.NextDouble() * 0.02;
+            _burstEnd = 0.05 + (random.NextDouble() * 0.5);
+        }
+
+        for (int outages = random.Next(4) == 0 ? random.Next(1, 4) : 0; outages > 0; outages--)
+        {
+            long from = random.NextInt64(5_000_000_000);
+            _outages.Add((from, from + random.NextInt64(1_000_000, 2_000_000_000)));
+        }
+
+        for (int sleeps = random.Next(5) == 0 ? random.Next(1, 4) : 0; sleeps > 0; sleeps--)
+        {
+            _sleeps.Add((random.NextInt64(random.Next(2) == 0 ? 300_000_000 : 3_000_000_000), random.NextInt64(1_000_000, 30_000_000_000)));
+        }
+
+        _sleeps.Sort();
+        _pathMtu = random.Next(5) == 0 && leastMtu > 576 ? random.Next(576, leastMtu) : 0;
+        MemoryLimit = random.Next(6) == 0 ? random.Next(300_000, 2_000_000) : 256L * 1024 * 1024;
+        SeedAToB = random.Next();
+        SeedBToA = random.Next();
+    }
+
+    public long MemoryLimit { get; }
+
+    /// <summary>Hosts sleep so long that a handshake of tcpcrypt, which has ten seconds, may be over when they wake.</summary>
+    public bool OutlastsHandshakes => _sleeps.Sum(static sleep => sleep.ByNs) > 8_000_000_000;
+
+    private int SeedAToB { get; }
+
+    private int SeedBToA { get; }
+
+    /// <summary>The link with these faults in it.</summary>
+    public LinkOptions Apply(LinkOptions link) => new()
+    {
+        AToB = link.AToB with { Drop = Dropper(SeedAToB, fromA: true) },
+        BToA = link.BToA with { Drop = Dropper(SeedBToA, fromA: false) },
+    };
+
+    /// <summary>Before each event: the cable, the clock, and what the router in the middle has to say.</summary>
+    public void Run(SteppedLink link)
+    {
+        long now = link.NowNs;
+        _nextNs = Math.Max(link.NextDeadlineNs ?? now, now);
+        link.IsUp = !_outages.Exists(outage => _nextNs >= outage.FromNs && _nextNs < outage.ToNs);
+        if (_sleep < _sleeps.Count && now >= _sleeps[_sleep].AtNs)
+        {
+            // Time has passed, and nobody was there to see it: packets and timers are late.
+            long wake = now + _sleeps[_sleep++].ByNs;
+            link.A.AdvanceTo(wake);
+            link.B.AdvanceTo(wake);
+        }
+
+        while (_icmp.TryDequeue(out (bool ToA, byte[] Packet) next))
+        {
+            (next.ToA ? link.A : link.B).Inject(next.Packet);
+        }
+    }
+
+    public override string ToString() =>
+        $"{(_burst > 0 ? $", bursts {_burst:P2} end {_burstEnd:P0}" : "")}{(_outages.Count > 0 ? $", {_outages.Count} outages" : "")}{(_sleeps.Count > 0 ? $", {_sleeps.Count} sleeps" : "")}"
+        + $"{(_pathMtu > 0 ? $", path MTU {_pathMtu}" : "")}{(MemoryLimit < 10_000_000 ? $", {MemoryLimit} octets of memory" : "")}";
+
+    private Func<long, ReadOnlyMemory<byte>, bool>? Dropper(int seed, bool fromA)
+    {
+        if (_burst == 0 && _pathMtu == 0)
+        {
+            return null;
+        }
+
+        // Gilbert's model: a good state without losses, a bad one without deliveries.
+        Random random = new(seed);
+        bool isBad = false;
+        long goodNs = 0;
+        return (_, packet) =>
+        {
+            bool wasBad = isBad && _nextNs < goodNs;
+            isBad = random.NextDouble() < (wasBad ? 1 - _burstEnd : _burst);
+            goodNs = isBad && !wasBad ? _nextNs + LongestBurstNs : goodNs;
+            if (isBad)
+            {
+                return true;
+            }
+
+            if (_pathMtu == 0 || packet.Length <= _pathMtu || (packet.Span[6] & 0x40) == 0)
+            {
+                return false;
+            }
+
+            _icmp.Enqueue((fromA, TooBig(packet.Span)));
+            return true;
+        };
+    }
+
+    /// <summary>Destination unreachable, fragmentation needed (RFC 792, RFC 1191 §4), from 10.0.0.254.</summary>
+    private byte[] TooBig(ReadOnlySpan<byte> packet)
+    {
+        int quoted = Math.Min(packet.Length, 28 + 20);
+        byte[] icmp = new byte[28 + quoted];
+        icmp[0] = 0x45;
+        BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(2), (ushort)icmp.Length);
+        icmp[8] = 64;
+        icmp[9] = 1;
+        icmp[12] = 10;
+        icmp[15] = 254;
+        packet.Slice(12, 4).CopyTo(icmp.AsSpan(16));
+        icmp[20] = 3;
+        icmp[21] = 4;
+        BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(26), (ushort)_pathMtu);
+        packet[..quoted].CopyTo(icmp.AsSpan(28));
+        BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(10), Checksum(icmp.AsSpan(0, 20)));
+        BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(22), Checksum(icmp.AsSpan(20)));
+        return icmp;
+    }
+
+    private static ushort Checksum(ReadOnlySpan<byte> octets)
+    {
+        uint sum = 0;
+        for (int i = 0; i < octets.Length; i++)
+        {
+            sum += (uint)(octets[i] << (i % 2 == 0 ? 8 : 0));
+        }
+
+        sum = (sum & 0xFFFF) + (sum >> 16);
+        return (ushort)~((sum & 0xFFFF) + (sum >> 16));
+    }
+}
