@@ -50,7 +50,7 @@ internal sealed partial class Machine
                 peer.Socket?.Close();
                 break;
             case Op.SetOption:
-                SetOption(peer, (SteppedSocketOption)(operands[0] % (int)(SteppedSocketOption.TimeToLive + 1)), operands[1] | (operands[2] << 8) | (operands[3] << 16));
+                SetOption(peer, s_options[operands[0] % s_options.Length], operands[1] | (operands[2] << 8) | (operands[3] << 16));
                 break;
             case Op.Icmp:
                 Icmp(peer, operands);
@@ -492,8 +492,15 @@ internal sealed partial class Machine
 
     // ---- The application ----
 
+    private static readonly SteppedSocketOption[] s_options = Enum.GetValues<SteppedSocketOption>();
+
     /// <summary>A closed connection lives as long as its user said: no longer than <see cref="Finish"/> waits.</summary>
-    private static void SetOption(RemotePeer peer, SteppedSocketOption option, int value) => peer.Socket?.SetOption(option, option == SteppedSocketOption.UserTimeout ? value % 600_000 : value);
+    private static void SetOption(RemotePeer peer, SteppedSocketOption option, int value) => peer.Socket?.SetOption(option, option switch
+    {
+        SteppedSocketOption.UserTimeout => value % 600_000,
+        SteppedSocketOption.MaxPacingRate => Math.Max(value, 1000),
+        _ => value,
+    });
 
     private void AppSend(RemotePeer peer, int length, bool isUrgent)
     {

@@ -69,6 +69,7 @@ internal sealed partial class Machine : IDisposable
             ReceiveBufferSize = (settings[2] & 3) switch { 0 => 1024 * 1024, 1 => 3000, 2 => 65_536, _ => 20_000 },
             SendBufferSize = (settings[2] & 4) == 0 ? 256 * 1024 : 4000,
             SynCacheSize = (settings[2] & 8) == 0 ? 4096 : 1,
+            Pacing = (settings[2] & 64) != 0,
             TimeWait = TimeSpan.FromSeconds((settings[2] & 16) == 0 ? 60 : 1),
             ChallengeAcksPerSecond = (settings[2] & 32) == 0 ? 1000 : 1,
         };
