@@ -31,7 +31,8 @@ internal sealed class TcpSocketCore : SocketCore
         stack.Ports.Add(this);
     }
 
-    private TcpSocketCore(SteppedStack stack, TcpEndpoint accepted)
+    /// <summary>A socket on a connection that there is already: from a listener, or from a forwarder.</summary>
+    public TcpSocketCore(SteppedStack stack, TcpEndpoint accepted)
         : base(stack)
     {
         _initialOptions = accepted.Options;

@@ -64,7 +64,7 @@ internal sealed partial class TcpEndpoint
             return $"{FlightSize} octets in flight, and no timer runs ({State}, {_lossState})";
         }
 
-        return FlightSize == 0 && Unsent > 0 && !IsHandshaking && !IsStreamHeld && !_timers.IsSet(TcpTimer.Persist) && !_timers.IsSet(TcpTimer.Cork)
+        return FlightSize == 0 && Unsent > 0 && !IsHandshaking && !IsStreamHeld && !_timers.IsSet(TcpTimer.Persist) && !_timers.IsSet(TcpTimer.Cork) && !_timers.IsSet(TcpTimer.Pacing)
             ? $"{Unsent} octets to send, nothing in flight, window {_snd.Wnd}, cwnd {_congestion.Cwnd}, and no timer runs ({State}, {_lossState})"
             : null;
     }

@@ -448,6 +448,12 @@ internal sealed partial class TcpEndpoint
         }
 
         _sent.Retransmit(index, octets, now, gsoSize > 0 ? gsoSize : octets);
+        if (_sent[index].Length < octets && index + 1 < _sent.Count && !_sent[index + 1].Is(SentFlags.Sacked))
+        {
+            // The FIN was a segment of its own, and rides along now.
+            _sent.Retransmit(index + 1, 1, now, 1);
+        }
+
         _undo.OnRepeated(octets, TsVal(now));
         _prr.OnSent(octets);
         Pace(now, octets);

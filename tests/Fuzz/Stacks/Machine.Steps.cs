@@ -50,7 +50,7 @@ internal sealed partial class Machine
                 peer.Socket?.Close();
                 break;
             case Op.SetOption:
-                SetOption(peer, (SteppedSocketOption)(operands[0] % (int)(SteppedSocketOption.TimeToLive + 1)), operands[1] | (operands[2] << 8) | (operands[3] << 16));
+                SetOption(peer, s_options[operands[0] % s_options.Length], operands[1] | (operands[2] << 8) | (operands[3] << 16));
                 break;
             case Op.Icmp:
                 Icmp(peer, operands);
@@ -146,14 +146,14 @@ internal sealed partial class Machine
         _ => [],
     };
 
-    private RemotePeer? Add(ushort port, ushort localPort)
+    private RemotePeer? Add(ushort port, ushort localPort, Ipv4Address? local = null)
     {
         if (_peers.Count == MaxPeers)
         {
             return null;
         }
 
-        RemotePeer peer = new(_peers.Count, new Endpoint4(Packets.Them, port), new Endpoint4(Packets.Us, localPort), (uint)_peers.Count switch { 1 => 0xFFFF_FFF0, 2 => 0x7FFF_FF00, var isn => isn * 1000 });
+        RemotePeer peer = new(_peers.Count, new Endpoint4(Packets.Them, port), new Endpoint4(local ?? Packets.Us, localPort), (uint)_peers.Count switch { 1 => 0xFFFF_FFF0, 2 => 0x7FFF_FF00, var isn => isn * 1000 });
         _peers.Add(peer);
         return peer;
     }
@@ -451,7 +451,7 @@ internal sealed partial class Machine
     {
         switch (operands[0] & 15)
         {
-            case 0 when _isEncrypted && peer.HasIss && peer.Socket is null:
+            case 0 when _isEncrypted && peer.HasIss && peer.Protection is null && peer.Init2.Length == 0:
                 Inject(peer.Init1(_keys, TcpcryptDialect.Draft));
                 break;
             case 1 when peer.Init2.Length > 0:
@@ -492,8 +492,15 @@ internal sealed partial class Machine
 
     // ---- The application ----
 
+    private static readonly SteppedSocketOption[] s_options = Enum.GetValues<SteppedSocketOption>();
+
     /// <summary>A closed connection lives as long as its user said: no longer than <see cref="Finish"/> waits.</summary>
-    private static void SetOption(RemotePeer peer, SteppedSocketOption option, int value) => peer.Socket?.SetOption(option, option == SteppedSocketOption.UserTimeout ? value % 600_000 : value);
+    private static void SetOption(RemotePeer peer, SteppedSocketOption option, int value) => peer.Socket?.SetOption(option, option switch
+    {
+        SteppedSocketOption.UserTimeout => value % 600_000,
+        SteppedSocketOption.MaxPacingRate => Math.Max(value, 1000),
+        _ => value,
+    });
 
     private void AppSend(RemotePeer peer, int length, bool isUrgent)
     {

@@ -11,7 +11,7 @@ namespace Tcpcrypt.Fuzz;
 internal enum Op : byte
 {
     OpenPassive, OpenActive, Segment, Data, AckAll, PartialAck, Sack, AppSend, AppReceive, AppShutdown, AppClose, SetOption, Wait, NextTimer, Icmp, Replay, Reflect, Fragmented, Raw, Udp,
-    SuperSegment, Fin, Rst, Syn, SynAck, Rekey, Suboptions, Talk, Info, PeerWindow, Loopback, Corrupt,
+    SuperSegment, Fin, Rst, Syn, SynAck, Rekey, Suboptions, Talk, Info, PeerWindow, Loopback, Corrupt, Forward, Decide, Host,
     Count,
 }
 
@@ -38,6 +38,7 @@ internal sealed partial class Machine : IDisposable
     private readonly bool _isEncrypted;
     private readonly byte[] _buffer = new byte[70_000];
     private RemotePeer? _fresh;
+    private byte[] _lastEcho = [];
     private int _heard;
 
     /// <summary>Told of every step and packet, where somebody wants to know.</summary>
@@ -68,6 +69,7 @@ internal sealed partial class Machine : IDisposable
             ReceiveBufferSize = (settings[2] & 3) switch { 0 => 1024 * 1024, 1 => 3000, 2 => 65_536, _ => 20_000 },
             SendBufferSize = (settings[2] & 4) == 0 ? 256 * 1024 : 4000,
             SynCacheSize = (settings[2] & 8) == 0 ? 4096 : 1,
+            Pacing = (settings[2] & 64) != 0,
             TimeWait = TimeSpan.FromSeconds((settings[2] & 16) == 0 ? 60 : 1),
             ChallengeAcksPerSecond = (settings[2] & 32) == 0 ? 1000 : 1,
         };
@@ -80,6 +82,7 @@ internal sealed partial class Machine : IDisposable
         Expect(_listener.Bind(new IPEndPoint(IPAddress.Any, ListenPort)) == SocketError.Success && _listener.Listen(64) == SocketError.Success, "the listener listens");
         _datagrams = Open(tcp: false);
         Expect(_datagrams.Bind(new IPEndPoint(IPAddress.Any, 53)) == SocketError.Success, "the UDP socket is bound");
+        _mappings = [_stack.Core.Tcp.Forward(s_mapped, 24, 4, 2, _forwards.Enqueue), _stack.Core.Udp.Forward(s_mapped, 24, 4, TimeSpan.FromSeconds(30), _flows.Add)];
     }
 
     /// <summary>One step; <paramref name="rest"/> is what follows it, of which a raw packet takes its octets.</summary>
@@ -115,6 +118,15 @@ internal sealed partial class Machine : IDisposable
                 return;
             case Op.Loopback:
                 Loopback();
+                return;
+            case Op.Forward:
+                Forward(operands);
+                return;
+            case Op.Decide:
+                Decide(operands);
+                return;
+            case Op.Host:
+                Host(operands);
                 return;
             default:
                 if (_peers.Count > 0)
@@ -176,6 +188,7 @@ internal sealed partial class Machine : IDisposable
             socket.Close();
         }
 
+        EndForwarding();
         Hear();
         long end = _stack.NowNs + 5_000_000_000_000;
         for (int timers = 0; _stack.NextDeadlineNs is { } next && next <= end; timers++)
@@ -255,6 +268,7 @@ internal sealed partial class Machine : IDisposable
             Expect(Ipv4Header.TryParse(packet, out Ipv4Header ip) == Ipv4ParseError.None && ip.TotalLength == packet.Length, "what is sent can be read");
             if (ip.IsFragment || ip.Protocol != IpProtocol.Tcp)
             {
+                _lastEcho = ip.Protocol == IpProtocol.Icmp ? packet : _lastEcho;
                 _heard++;
                 continue;
             }
