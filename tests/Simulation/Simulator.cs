@@ -231,7 +231,8 @@ internal static class Simulator
 
         public override string ToString() => $"{_clientSide?.ToString() ?? $"{_name} client: {_client.State}"} | {_serverSide?.ToString() ?? $"{_name} server: not accepted"}";
 
-        private bool Explains(SocketError error) => _scenario.Middlebox.Explains(error, _serverSide is null || _clientSide is null, _scenario.Encrypts);
+        /// <summary>Once the opener has given up, the other side hears of it.</summary>
+        private bool Explains(SocketError error) => (_isGivenUp && (error is SocketError.ConnectionReset or SocketError.TimedOut)) || _scenario.Middlebox.Explains(error, _serverSide is null || _clientSide is null, _scenario.Encrypts);
 
         private void KeepAlive(SteppedSocket socket)
         {
