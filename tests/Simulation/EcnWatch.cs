@@ -12,9 +12,9 @@ internal sealed class EcnWatch
     private readonly long _pathNs;
     private readonly Dictionary<(bool FromA, int Source, int Destination), Sender> _senders = [];
 
-    public EcnWatch(LinkOptions link)
+    public EcnWatch(LinkOptions link, long asleepNs = 0)
     {
-        _pathNs = Longest(link.AToB) + Longest(link.BToA) + 1_000_000_000;
+        _pathNs = Longest(link.AToB) + Longest(link.BToA) + 1_000_000_000 + asleepNs;
 
         static long Longest(LinkDirection direction) =>
             (direction.Delay + direction.Jitter + direction.ReorderDelay).Ticks * 100 + (direction.BitsPerSecond > 0 ? direction.QueueLimit * 9000L * 8 * 1_000_000_000 / direction.BitsPerSecond : 0);

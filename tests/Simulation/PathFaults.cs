@@ -50,7 +50,10 @@ internal sealed class PathFaults
     public long MemoryLimit { get; }
 
     /// <summary>Hosts sleep so long that a handshake of tcpcrypt, which has ten seconds, may be over when they wake.</summary>
-    public bool OutlastsHandshakes => _sleeps.Sum(static sleep => sleep.ByNs) > 8_000_000_000;
+    public bool OutlastsHandshakes => AsleepNs > 8_000_000_000;
+
+    /// <summary>How much longer packets may be on their way since the hosts sleep.</summary>
+    public long AsleepNs => _sleeps.Sum(static sleep => sleep.ByNs);
 
     private int SeedAToB { get; }
 
