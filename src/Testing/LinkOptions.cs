@@ -24,7 +24,7 @@ public sealed class LinkOptions
 }
 
 /// <summary>One direction of a link. Probabilities are per packet, from 0 (never) to 1 (always), and independent of one another.</summary>
-/// <remarks>A packet meets, in this order: <see cref="Drop"/>, <see cref="Loss"/>, <see cref="Corrupt"/>, <see cref="QueueLimit"/>, <see cref="BitsPerSecond"/>, <see cref="Delay"/> and <see cref="Jitter"/>, <see cref="Reorder"/>, <see cref="Duplicate"/>.</remarks>
+/// <remarks>A packet meets, in this order: <see cref="Rewrite"/>, <see cref="Drop"/>, <see cref="Loss"/>, <see cref="Corrupt"/>, <see cref="QueueLimit"/>, <see cref="BitsPerSecond"/>, <see cref="Delay"/> and <see cref="Jitter"/>, <see cref="Reorder"/>, <see cref="Duplicate"/>.</remarks>
 public sealed record LinkDirection
 {
     /// <summary>Propagation delay.</summary>
@@ -56,6 +56,10 @@ public sealed record LinkDirection
 
     /// <summary>A hand-made loss: returns true for a packet to drop. Called with the packet's number in this direction (from 0) and its octets; null = none. It must depend on nothing else, or runs do not repeat.</summary>
     public Func<long, ReadOnlyMemory<byte>, bool>? Drop { get; init; }
+
+    /// <summary>A middlebox: returns what goes on instead of a packet, which may be nothing (the packet is lost), the packet itself, or several in the order in which they leave; each then meets everything else for itself.
+    /// Called with the packet's number among those sent by the stack in this direction (from 0) and its octets, which must not be changed in place; checksums are its business. Null = none. It must depend on nothing else, or runs do not repeat.</summary>
+    public Func<long, ReadOnlyMemory<byte>, IReadOnlyList<byte[]>>? Rewrite { get; init; }
 
     internal void Validate()
     {
@@ -112,7 +116,7 @@ public enum LinkFate
 /// <summary>A packet that was put on a link, for traces.</summary>
 /// <param name="TimeNs">When it was sent, in nanoseconds.</param>
 /// <param name="FromA">True when the first stack sent it.</param>
-/// <param name="Packet">The packet as it was sent.</param>
+/// <param name="Packet">The packet as it was sent, or as <see cref="LinkDirection.Rewrite"/> made it.</param>
 /// <param name="Fate">What becomes of it.</param>
 public readonly record struct LinkPacket(long TimeNs, bool FromA, ReadOnlyMemory<byte> Packet, LinkFate Fate);
 

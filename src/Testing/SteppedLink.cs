@@ -141,9 +141,29 @@ public sealed class SteppedLink
     internal void OnSent(SteppedStack from, byte[] packet)
     {
         Wire wire = from == A ? _aToB : _bToA;
+        if (!IsUp || wire.Rewrite is not { } rewrite)
+        {
+            Send(from, wire, packet);
+            return;
+        }
+
+        IReadOnlyList<byte[]> instead = rewrite(wire.Rewritten++, packet);
+        if (instead.Count == 0)
+        {
+            Send(from, wire, packet, isSwallowed: true);
+        }
+
+        for (int i = 0; i < instead.Count; i++)
+        {
+            Send(from, wire, instead[i]);
+        }
+    }
+
+    private void Send(SteppedStack from, Wire wire, byte[] packet, bool isSwallowed = false)
+    {
         long number = wire.Counters.Sent++;
         wire.Counters.SentOctets += packet.Length;
-        LinkFate fate = IsUp ? wire.Transmit(number, packet, out byte[] arrives, out long arrivalNs, from.NowNs) : wire.Lose(packet, out arrives, out arrivalNs);
+        LinkFate fate = IsUp && !isSwallowed ? wire.Transmit(number, packet, out byte[] arrives, out long arrivalNs, from.NowNs) : wire.Lose(packet, out arrives, out arrivalNs);
         if (fate is not (LinkFate.Lost or LinkFate.QueueFull))
         {
             SteppedStack to = from == A ? B : A;
@@ -166,6 +186,11 @@ public sealed class SteppedLink
         private long _lastArrivalNs;
 
         public LinkCounters Counters { get; } = new();
+
+        public Func<long, ReadOnlyMemory<byte>, IReadOnlyList<byte[]>>? Rewrite => options.Rewrite;
+
+        /// <summary>Packets given to <see cref="Rewrite"/>.</summary>
+        public long Rewritten { get; set; }
 
         public LinkFate Lose(byte[] packet, out byte[] arrives, out long arrivalNs)
         {

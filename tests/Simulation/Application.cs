@@ -4,7 +4,8 @@ using Tcpcrypt.Testing;
 namespace Tcpcrypt.Simulation;
 
 /// <summary>One side of a connection: writes its stream in pieces, shuts its direction, and compares what it reads with what the other side must have sent, octet by octet.</summary>
-internal sealed class Application(string name, SteppedSocket socket, Random pace, ConnectionPlan plan, (int Seed, int Octets) outbound, (int Seed, int Octets) inbound)
+internal sealed class Application(string name, SteppedSocket socket, Random pace, ConnectionPlan plan, (int Seed, int Octets) outbound, (int Seed, int Octets) inbound,
+    Func<SocketError, bool> explains)
 {
     private readonly byte[] _buffer = new byte[64 * 1024];
     private readonly byte[] _outbound = Stream(outbound);
@@ -15,11 +16,14 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
     private bool _isAtEnd;
     private long _readAgainNs;
 
-    /// <summary>Everything was sent, everything was received, both ends of both streams were seen.</summary>
-    public bool IsDone => _isShut && _isAtEnd;
+    /// <summary>The connection ended with this error, which the path explains; what was received until then is what was sent.</summary>
+    public SocketError? Ended { get; private set; }
+
+    /// <summary>Everything was sent, everything was received, both ends of both streams were seen; or the connection ended as it may.</summary>
+    public bool IsDone => (_isShut && _isAtEnd) || Ended is not null;
 
     /// <summary>When a paused reader goes on; null when none is paused.</summary>
-    public long? WakeNs(long nowNs) => _readAgainNs > nowNs && !_isAtEnd ? _readAgainNs : null;
+    public long? WakeNs(long nowNs) => _readAgainNs > nowNs && !_isAtEnd && Ended is null ? _readAgainNs : null;
 
     public override string ToString() =>
         $"{name}: sent {_sent} of {_outbound.Length}{(_isShut ? ", shut" : "")}, received {_received} of {_inbound.Length}{(_isAtEnd ? ", at the end" : "")}, {socket.State}, readable {socket.Readable}, unsent {socket.Unsent}";
@@ -33,12 +37,11 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
 
     private void Write()
     {
-        while (!_isShut)
+        while (!_isShut && Ended is null)
         {
             if (_sent == _outbound.Length)
             {
-                Expect(socket.Shutdown(SocketShutdown.Send), "shutdown");
-                _isShut = true;
+                _isShut = Succeeds(socket.Shutdown(SocketShutdown.Send), "shutdown");
                 return;
             }
 
@@ -49,14 +52,18 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
                 return;
             }
 
-            Expect(error, "send");
+            if (!Succeeds(error, "send"))
+            {
+                return;
+            }
+
             _sent += sent;
         }
     }
 
     private void Read(long nowNs)
     {
-        while (!_isAtEnd && nowNs >= _readAgainNs)
+        while (!_isAtEnd && Ended is null && nowNs >= _readAgainNs)
         {
             SocketError error = socket.Receive(_buffer.AsSpan(0, pace.Next(1, plan.ReadLimit + 1)), out int received);
             if (error == SocketError.WouldBlock)
@@ -64,7 +71,11 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
                 return;
             }
 
-            Expect(error, "receive");
+            if (!Succeeds(error, "receive"))
+            {
+                return;
+            }
+
             if (received == 0)
             {
                 _isAtEnd = true;
@@ -89,12 +100,15 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
         }
     }
 
-    private void Expect(SocketError error, string call)
+    private bool Succeeds(SocketError error, string call)
     {
-        if (error != SocketError.Success)
+        if (error == SocketError.Success)
         {
-            throw new SimulationException($"{this}: {call} gave {error}");
+            return true;
         }
+
+        Ended = explains(error) ? error : throw new SimulationException($"{this}: {call} gave {error}");
+        return false;
     }
 
     private static byte[] Stream((int Seed, int Octets) stream)

@@ -1,5 +1,6 @@
-using System.Buffers.Binary;
+using Tcpcrypt.Core;
 using Tcpcrypt.Testing;
+using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Simulation;
 
@@ -8,6 +9,8 @@ internal sealed class PathFaults
 {
     /// <summary>Bursts are counted in packets, and a sender that backs off sends few: without an end by time one would outlast R2.</summary>
     private const long LongestBurstNs = 1_000_000_000;
+
+    private static readonly Ipv4Address s_router = new(0x0A00_00FE);
 
     private readonly Queue<(bool ToA, byte[] Packet)> _icmp = new();
     private readonly double _burst;
@@ -47,7 +50,10 @@ internal sealed class PathFaults
     public long MemoryLimit { get; }
 
     /// <summary>Hosts sleep so long that a handshake of tcpcrypt, which has ten seconds, may be over when they wake.</summary>
-    public bool OutlastsHandshakes => _sleeps.Sum(static sleep => sleep.ByNs) > 8_000_000_000;
+    public bool OutlastsHandshakes => AsleepNs > 8_000_000_000;
+
+    /// <summary>How much longer packets may be on their way since the hosts sleep.</summary>
+    public long AsleepNs => _sleeps.Sum(static sleep => sleep.ByNs);
 
     private int SeedAToB { get; }
 
@@ -110,41 +116,8 @@ internal sealed class PathFaults
                 return false;
             }
 
-            _icmp.Enqueue((fromA, TooBig(packet.Span)));
+            _icmp.Enqueue((fromA, Segments.Unreachable(s_router, packet.Span, UnreachableCode.FragmentationNeeded, _pathMtu)));
             return true;
         };
-    }
-
-    /// <summary>Destination unreachable, fragmentation needed (RFC 792, RFC 1191 §4), from 10.0.0.254.</summary>
-    private byte[] TooBig(ReadOnlySpan<byte> packet)
-    {
-        int quoted = Math.Min(packet.Length, 28 + 20);
-        byte[] icmp = new byte[28 + quoted];
-        icmp[0] = 0x45;
-        BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(2), (ushort)icmp.Length);
-        icmp[8] = 64;
-        icmp[9] = 1;
-        icmp[12] = 10;
-        icmp[15] = 254;
-        packet.Slice(12, 4).CopyTo(icmp.AsSpan(16));
-        icmp[20] = 3;
-        icmp[21] = 4;
-        BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(26), (ushort)_pathMtu);
-        packet[..quoted].CopyTo(icmp.AsSpan(28));
-        BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(10), Checksum(icmp.AsSpan(0, 20)));
-        BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(22), Checksum(icmp.AsSpan(20)));
-        return icmp;
-    }
-
-    private static ushort Checksum(ReadOnlySpan<byte> octets)
-    {
-        uint sum = 0;
-        for (int i = 0; i < octets.Length; i++)
-        {
-            sum += (uint)(octets[i] << (i % 2 == 0 ? 8 : 0));
-        }
-
-        sum = (sum & 0xFFFF) + (sum >> 16);
-        return (ushort)~((sum & 0xFFFF) + (sum >> 16));
     }
 }

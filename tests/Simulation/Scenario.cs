@@ -38,6 +38,15 @@ internal sealed class Scenario
         Encrypts = random.Next(2) == 0;
         Faults = new PathFaults(random, Math.Min(MtuA, MtuB));
         Link = Faults.Apply(Link);
+        Middlebox = new Middlebox(random, Encrypts);
+        Link = Middlebox.Apply(Link);
+        Forger = new Forger(random);
+        if (Middlebox.AsksForEcn)
+        {
+            // Asked for by both, or by one and agreed to.
+            TcpA.ExplicitCongestionNotification = true;
+            TcpB.ExplicitCongestionNotification = random.Next(4) == 0 ? null : true;
+        }
     }
 
     public LinkOptions Link { get; }
@@ -55,6 +64,10 @@ internal sealed class Scenario
 
     public PathFaults Faults { get; }
 
+    public Middlebox Middlebox { get; }
+
+    public Forger Forger { get; }
+
     /// <summary>The listeners' applications look for other octets than the clients' send: what a failure is like, for the test of how it is told.</summary>
     public bool ExpectsWrongly { get; set; }
 
@@ -63,7 +76,7 @@ internal sealed class Scenario
     public static Scenario FromSeed(int seed) => new(new Random(seed));
 
     public override string ToString() =>
-        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}{Faults}; "
+        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}{Faults}{Middlebox}{(Encrypts ? "" : Forger)}; "
         + string.Join(", ", Connections.Select(c => $"{(c.FromA ? "A" : "B")} connects, {c.ClientOctets} out {c.ServerOctets} back"));
 
     private static string Describe(LinkDirection direction) =>

@@ -10,6 +10,7 @@ internal static class Simulator
 {
     // Generous on purpose: at the worst rates a connection backs off for minutes, and none of it takes real time.
     private const long LimitNs = 3600L * 1_000_000_000;
+    private const long LimitWithOutageNs = 10 * LimitNs;
     private const int MaxSteps = 5_000_000;
     private static readonly IPAddress s_addressA = IPAddress.Parse("10.0.0.1");
     private static readonly IPAddress s_addressB = IPAddress.Parse("10.0.0.2");
@@ -20,7 +21,18 @@ internal static class Simulator
         SteppedStack a = MakeStack(s_addressA, scenario.MtuA, scenario.TcpA, seed, scenario);
         SteppedStack b = MakeStack(s_addressB, scenario.MtuB, scenario.TcpB, seed + 1, scenario);
         SteppedLink link = SteppedStack.Join(a, b, scenario.Link, (ulong)seed);
+        EcnWatch? watch = scenario.Middlebox.AsksForEcn ? new EcnWatch(scenario.Link, scenario.Faults.AsleepNs) : null;
         link.Tap = tap;
+        if (watch is not null)
+        {
+            link.Tap = packet =>
+            {
+                tap?.Invoke(packet);
+                watch.See(packet);
+            };
+        }
+
+        long limitNs = scenario.Middlebox.MayEnd ? LimitWithOutageNs : LimitNs;
         List<Attempt> attempts = [];
         for (int i = 0; i < scenario.Connections.Count; i++)
         {
@@ -30,7 +42,7 @@ internal static class Simulator
 
         for (int steps = 0; ; steps++)
         {
-            scenario.Faults.Run(link);
+            Prepare();
             Audit(a, b);
             foreach (Attempt attempt in attempts)
             {
@@ -50,7 +62,7 @@ internal static class Simulator
                 throw new SimulationException("nothing is going to happen any more, and not all is done: " + string.Join("; ", attempts));
             }
 
-            if (steps > MaxSteps || Math.Min(wake ?? long.MaxValue, next ?? long.MaxValue) > LimitNs)
+            if (steps > MaxSteps || Math.Min(wake ?? long.MaxValue, next ?? long.MaxValue) > limitNs)
             {
                 throw new SimulationException($"not done after {steps} steps and {TimeSpan.FromTicks(link.NowNs / 100)}: " + string.Join("; ", attempts));
             }
@@ -75,7 +87,7 @@ internal static class Simulator
         // What is left are closing handshakes and TIME-WAIT: they end by themselves.
         for (int steps = 0; link.Step(); steps++)
         {
-            scenario.Faults.Run(link);
+            Prepare();
             Audit(a, b);
             if (steps == MaxSteps)
             {
@@ -85,7 +97,18 @@ internal static class Simulator
 
         ExpectNothingLeft(a);
         ExpectNothingLeft(b);
-        return new(time, packets, attempts.Count(static attempt => attempt.IsGivenUp));
+        return new(time, packets, attempts.Count(static attempt => attempt.HasEnded));
+
+        // Before each event: what the network and those beside it do meanwhile.
+        void Prepare()
+        {
+            scenario.Faults.Run(link);
+            scenario.Middlebox.Run(link);
+            if (!scenario.Encrypts)
+            {
+                scenario.Forger.Run(link);
+            }
+        }
     }
 
     /// <summary>What every connection promises between two events.</summary>
@@ -119,7 +142,7 @@ internal static class Simulator
     private sealed class Attempt
     {
         private readonly ConnectionPlan _plan;
-        private readonly bool _mayGiveUp;
+        private readonly Scenario _scenario;
         private readonly (int Seed, int Octets) _forth;
         private readonly (int Seed, int Octets) _back;
         private readonly Random _pace;
@@ -134,7 +157,7 @@ internal static class Simulator
         public Attempt(Scenario scenario, ConnectionPlan plan, int number, SteppedStack from, SteppedStack to, IPEndPoint server)
         {
             _plan = plan;
-            _mayGiveUp = scenario.Encrypts && scenario.Faults.OutlastsHandshakes;
+            _scenario = scenario;
             _forth = (plan.Seed, plan.ClientOctets);
             _back = (plan.Seed + 1, plan.ServerOctets);
             _expected = scenario.ExpectsWrongly ? (plan.Seed + 2, plan.ClientOctets) : _forth;
@@ -145,6 +168,7 @@ internal static class Simulator
             Check(_listener.Listen(16), "listen");
             _client = from.Socket(tcp: true);
             Check(_client.SetOption(SteppedSocketOption.NoDelay, plan.NoDelay ? 1 : 0), "set no-delay");
+            KeepAlive(_client);
             SocketError error = _client.Connect(server);
             if (error != SocketError.InProgress)
             {
@@ -152,12 +176,15 @@ internal static class Simulator
             }
         }
 
-        /// <summary>The handshake of tcpcrypt did not come to its end in time.</summary>
-        public bool IsGivenUp { get; private set; }
+        /// <summary>The handshake did not come to its end in time, as it may.</summary>
+        private bool _isGivenUp;
 
-        public bool IsDone => IsGivenUp || _clientSide is { IsDone: true } && _serverSide is { IsDone: true };
+        public bool HasEnded => _isGivenUp || _clientSide?.Ended is not null || _serverSide?.Ended is not null;
 
-        public long? WakeNs(long nowNs) => IsGivenUp ? null : (_clientSide?.WakeNs(nowNs), _serverSide?.WakeNs(nowNs)) switch
+        /// <summary>Both sides have come to their end; a server that its client never reached has none.</summary>
+        public bool IsDone => (_isGivenUp || _clientSide is { IsDone: true }) && _serverSide is { IsDone: true } or null && (HasEnded || _serverSide is not null);
+
+        public long? WakeNs(long nowNs) => (_clientSide?.WakeNs(nowNs), _serverSide?.WakeNs(nowNs)) switch
         {
             ({ } client, { } server) => Math.Min(client, server),
             var (client, server) => client ?? server,
@@ -165,29 +192,26 @@ internal static class Simulator
 
         public void Run(long nowNs)
         {
-            if (IsGivenUp)
-            {
-                return;
-            }
-
             SteppedPollFlags ready = _client.Poll();
-            if (_clientSide is null && (ready & (SteppedPollFlags.Out | SteppedPollFlags.Error | SteppedPollFlags.Hup)) != 0)
+            if (!_isGivenUp && _clientSide is null && (ready & (SteppedPollFlags.Out | SteppedPollFlags.Error | SteppedPollFlags.Hup)) != 0)
             {
                 SocketError error = _client.TakeError();
-                if (error != SocketError.Success && _mayGiveUp)
+                if (error != SocketError.Success && ((_scenario.Encrypts && _scenario.Faults.OutlastsHandshakes) || Explains(error)))
                 {
-                    IsGivenUp = true;
-                    return;
+                    _isGivenUp = true;
                 }
-
-                Check(error, "connect");
-                _clientSide = new Application(_name + " client", _client, _pace, _plan, _forth, _back);
+                else
+                {
+                    Check(error, "connect");
+                    _clientSide = new Application(_name + " client", _client, _pace, _plan, _forth, _back, Explains);
+                }
             }
 
             if (_serverSide is null && _listener.Accept(out SteppedSocket? accepted) == SocketError.Success)
             {
                 _accepted = accepted!;
-                _serverSide = new Application(_name + " server", _accepted, _pace, _plan, _back, _expected);
+                KeepAlive(_accepted);
+                _serverSide = new Application(_name + " server", _accepted, _pace, _plan, _back, _expected, Explains);
             }
 
             _clientSide?.Run(nowNs);
@@ -206,6 +230,20 @@ internal static class Simulator
         }
 
         public override string ToString() => $"{_clientSide?.ToString() ?? $"{_name} client: {_client.State}"} | {_serverSide?.ToString() ?? $"{_name} server: not accepted"}";
+
+        /// <summary>Once the opener has given up, the other side hears of it.</summary>
+        private bool Explains(SocketError error) => (_isGivenUp && (error is SocketError.ConnectionReset or SocketError.TimedOut)) || _scenario.Middlebox.Explains(error, _serverSide is null || _clientSide is null, _scenario.Encrypts);
+
+        private void KeepAlive(SteppedSocket socket)
+        {
+            if (_scenario.Middlebox.MayEnd)
+            {
+                Check(socket.SetOption(SteppedSocketOption.KeepAliveIdle, _scenario.Middlebox.KeepAliveIdle), "set keep-alive");
+                Check(socket.SetOption(SteppedSocketOption.KeepAliveInterval, _scenario.Middlebox.KeepAliveInterval), "set keep-alive");
+                Check(socket.SetOption(SteppedSocketOption.KeepAliveCount, _scenario.Middlebox.KeepAliveCount), "set keep-alive");
+                Check(socket.SetOption(SteppedSocketOption.KeepAlive, 1), "set keep-alive");
+            }
+        }
 
         private void Check(SocketError error, string call)
         {

@@ -8,6 +8,10 @@ namespace Tcpcrypt.Tcp;
 // What must hold between any two events. The simulator looks after each of them; nothing else calls it.
 internal sealed partial class TcpEndpoint
 {
+    internal SendVariables Snd => _snd;
+
+    internal ReceiveVariables Rcv => _rcv;
+
     /// <summary>The first thing that does not hold, or null.</summary>
     internal string? FindInconsistency()
     {
@@ -57,9 +61,9 @@ internal sealed partial class TcpEndpoint
 
     private string? FindMissingTimer()
     {
-        // A passive SYN-RECEIVED waits for the rest of INIT1: its SYN,ACK is known to have arrived.
-        bool isTimed = IsTransmitTimerSet || (State == TcpState.SynReceived && IsCryptSetup && _timers.IsSet(TcpTimer.Crypt));
-        if (FlightSize > 0 && !isTimed)
+        // A listener's half of tcpcrypt's handshake waits for the opener, and has its own limit.
+        bool isLimited = State == TcpState.SynReceived && IsCryptSetup && _timers.IsSet(TcpTimer.Crypt);
+        if (FlightSize > 0 && !IsTransmitTimerSet && !isLimited)
         {
             return $"{FlightSize} octets in flight, and no timer runs ({State}, {_lossState})";
         }

@@ -317,6 +317,11 @@ internal sealed partial class TcpEndpoint
         else
         {
             verdict = OnSegmentSynchronized(now, seg);
+            if (State == TcpState.SynReceived && !IsClosed && !IsTransmitTimerSet)
+            {
+                // The segment that ended tcpcrypt's handshake is none that ends TCP's (it lacks the timestamp, say): the SYN,ACK is repeated as without tcpcrypt, and the connection given up in time.
+                ArmRetransmit(now);
+            }
         }
 
         if (wasAnnounced && !IsClosed)

@@ -26,6 +26,29 @@ public sealed class EditedPathTests
     }
 
     [Test]
+    [Spec("TD-52"), Spec("7323-3")]
+    public void Plain_answer_without_the_agreed_timestamp_leaves_no_connection_behind()
+    {
+        SecretTalk talk = new(17, Attacks.None);
+        talk.Path.Hook = static (_, packet) =>
+        {
+            if ((packet[33] & 0x12) == 0x12)
+            {
+                // The SYN,ACK loses all its options: the opener goes on without tcpcrypt and without timestamps, which the listener believes to be agreed.
+                packet = [.. packet];
+                packet.AsSpan(40, ((packet[32] >> 4) * 4) - 20).Fill(1);
+                Seg.FixChecksums(packet);
+            }
+
+            return packet;
+        };
+        talk.Connect(30);
+        Assert.That(talk.Client.Tcpcrypt!.Outcome, Is.EqualTo(TcpcryptOutcome.PeerDidNotOffer));
+        talk.Path.Pass(600);
+        Assert.That(talk.Path.B.Core.Tcp.Endpoints, Is.Empty, "given up, as a handshake is that does not end");
+    }
+
+    [Test]
     [Spec("TD-72"), Spec("TD-137")]
     public void Status_says_on_both_sides_that_the_keys_were_never_confirmed([Values] bool differ, [Values] bool resumed)
     {
