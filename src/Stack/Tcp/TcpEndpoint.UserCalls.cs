@@ -93,7 +93,7 @@ internal sealed partial class TcpEndpoint
         _pacedUntil = TcpInstant.Min(_pacedUntil, now + s_paceQuantum);
         RefreshPathMtu(now);
         ArmKeepAlive(now);
-        if (Options.ReceiveBufferSize > _receiveBufferSeen)
+        if (Options.ReceiveBufferSize > (_receiveBufferSeen > 0 ? _receiveBufferSeen : _tunedReceiveBuffer))
         {
             OnReceive(now);
         }
