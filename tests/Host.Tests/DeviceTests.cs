@@ -79,6 +79,24 @@ public sealed class DeviceTests
     }
 
     [Test]
+    public async Task What_was_asked_before_a_packet_is_read_is_done_before_the_packet_although_the_loop_holds_the_lock()
+    {
+        BrokenDevice device = new();
+        await using IpStack stack = await IpStack.StartAsync(device, new IpStackOptions { Addresses = [new(StackPair.ClientAddress, 24)] });
+        using MemoryStream file = new();
+        TaskCompletionSource<PacketCapture> capture = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        device.NextRead = slot =>
+        {
+            capture.SetResult(stack.StartCapture(file));
+            slot.Room.Span[..20].Clear();
+            slot.Length = 20;
+        };
+        device.Queues[0].Wake();
+        await CloseTests.Eventually(() => capture.Task.IsCompletedSuccessfully && capture.Task.Result.PacketsWritten == 1);
+        await capture.Task.Result.DisposeAsync();
+    }
+
+    [Test]
     public async Task Timers_follow_the_time_provider()
     {
         FakeTimeProvider time = new();
@@ -238,6 +256,9 @@ public sealed class DeviceTests
 
         public bool IsFull { get; set; }
 
+        /// <summary>Fills the slot of the next read.</summary>
+        public Action<PacketSlot>? NextRead { get; set; }
+
         public int Refused { get; private set; }
 
         public int Written { get; private set; }
@@ -258,7 +279,13 @@ public sealed class DeviceTests
         {
             private readonly SemaphoreSlim _wakes = new(0);
 
-            public override int Read(ReadOnlySpan<PacketSlot> batch) => 0;
+            public override int Read(ReadOnlySpan<PacketSlot> batch)
+            {
+                Action<PacketSlot>? read = device.NextRead;
+                device.NextRead = null;
+                read?.Invoke(batch[0]);
+                return read is null ? 0 : 1;
+            }
 
             public override int Write(ReadOnlySpan<PacketSlot> batch)
             {

@@ -75,7 +75,7 @@ public sealed partial class FileTests
     }
 
     private static bool IsText(string file) => Path.GetExtension(file) is ".cs" or ".md" or ".csproj" or ".props" or ".targets" or ".sln" or ".json" or ".sh" or ".py" or ".c" or ".h" or ".go"
-        or ".pkt" or ".txt" or ".editorconfig" or ".gitignore" or "";
+        or ".pkt" or ".txt" or ".editorconfig" or ".gitignore" or "" && !file.StartsWith("tests/Fuzz/corpus/", StringComparison.Ordinal);
 
     // Somebody's home or workspace. What a program looks for on any Linux (/dev/net/tun, /proc, /tmp, /usr/sbin) is no such path.
     [GeneratedRegex(@"(?<![\w./~-])/(?:home|Users|work|workspace|mnt|opt|srv|root)/[\w.-]+|(?<![\w:])[A-Z]:\\\\?[A-Za-z]|[/]shared/|[.]{2}/[s]hared")]

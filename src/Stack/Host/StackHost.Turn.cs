@@ -102,6 +102,9 @@ internal sealed partial class StackHost
             {
                 // The clock after the packets: one that came while this thread stood still would otherwise show a round trip shorter than the path's.
                 EnterCore();
+
+                // A call that came before a packet takes effect before it: a capture that was begun has the answer to what its caller sent next.
+                RunCommands();
             }
 
             for (int i = 0; i < count; i++)
