@@ -271,13 +271,16 @@ internal sealed partial class TcpEndpoint
 
     private SendDecision DecideRepeat(TcpInstant now, int index, long room)
     {
-        SentSegment run = _sent[index];
-        if (_unackedInit > 0 && run.Start < HeadSeq)
+        if (_unackedInit > 0 && _sent[index].Start < HeadSeq)
         {
             return room > 0 ? new SendDecision(SendKind.Init) : default;
         }
 
-        int mss = SegmentMss(now, run.Start, out long sameKeys);
+        int mss = SegmentMss(now, _sent[index].Start, out long sameKeys);
+
+        // What went out in small pieces goes again as a segment (RFC 9293 §3.8.6.2.1: few large ones): the window is counted in octets, and as many packets as it has octets would only be lost again.
+        _sent.JoinLost(index, (int)Math.Min(mss, room));
+        SentSegment run = _sent[index];
         if (room < Math.Min(run.Length, mss))
         {
             ValidateCwnd(now, isLimited: true);

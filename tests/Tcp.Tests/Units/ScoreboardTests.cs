@@ -65,6 +65,38 @@ public sealed class ScoreboardTests
         scenarios.Sample(scenario => Run(scenario.Start, scenario.Operations), iter: 4000, seed: "0000KOIPe036");
     }
 
+    [TestCase(34, ExpectedResult = "0+25 25+10", TestName = "Runs that wait to be sent again are joined, whole ones only")]
+    [TestCase(35, ExpectedResult = "0+35", TestName = "Runs that wait to be sent again are joined as far as they fit")]
+    [TestCase(9, ExpectedResult = "0+10 10+10 20+5 25+10", TestName = "Runs that are larger than what fits stay as they are")]
+    public string Joins_what_waits(int most)
+    {
+        // 10, 10, 5 and 10 octets that wait; one that is in repeat; 10 that wait behind it.
+        Scoreboard board = new();
+        Seq<Local> una = new(uint.MaxValue - 12);
+        Seq<Local> nxt = una;
+        foreach (int length in (ReadOnlySpan<int>)[10, 10, 5, 10, 10, 10])
+        {
+            board.Append(nxt, length, TcpInstant.Zero, length);
+            nxt += length;
+        }
+
+        for (int i = 0; i < 6; i++)
+        {
+            board.MarkLost(i);
+        }
+
+        board.Retransmit(4, 10, TcpInstant.Zero, 10);
+        board.JoinLost(4, 1000);
+        board.JoinLost(0, most);
+        Assert.That(board.FindInconsistency(una, nxt), Is.Null);
+        Assert.That(board.NextLost(), Is.Zero);
+        Assert.That(board[board.Count - 1].Length, Is.EqualTo(10), "what is in repeat is between");
+        Assert.That(board[board.Count - 2].Is(SentFlags.InRepeat), Is.True);
+        board.Retransmit(0, board[0].Length, TcpInstant.Zero, board[0].Length);
+        Assert.That(board.NextLost(), Is.EqualTo(board.Count > 3 ? 1 : 2));
+        return string.Join(' ', Enumerable.Range(0, board.Count - 2).Select(i => $"{board[i].Start - una}+{board[i].Length}"));
+    }
+
     private static void Run(uint start, (int Kind, int A, int B)[] operations)
     {
         Scoreboard board = new();

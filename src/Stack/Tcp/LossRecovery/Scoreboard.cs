@@ -211,6 +211,38 @@ internal struct Scoreboard
         return -1;
     }
 
+    /// <summary>A run that waits to be sent again takes in those behind it that do too, up to <paramref name="most"/> octets in all.</summary>
+    public void JoinLost(int index, int most)
+    {
+        ref SentSegment run = ref this[index];
+        if ((run.Flags & (SentFlags.Lost | SentFlags.InRepeat)) != SentFlags.Lost)
+        {
+            return;
+        }
+
+        int last = index;
+        while (last + 1 < Count && (this[last + 1].Flags & (SentFlags.Lost | SentFlags.InRepeat)) == SentFlags.Lost && this[last + 1].End - run.Start <= most)
+        {
+            SentSegment next = this[++last];
+            run.End = next.End;
+            run.Flags |= next.Flags;
+            run.SegmentSize = Math.Min(run.SegmentSize, next.SegmentSize);
+            run.SentAt = next.SentAt > run.SentAt ? next.SentAt : run.SentAt;
+        }
+
+        int joined = last - index;
+        if (joined > 0)
+        {
+            for (int i = last + 1; i < Count; i++)
+            {
+                this[i - joined] = this[i];
+            }
+
+            Count -= joined;
+            _nextLost = _nextLost > last ? _nextLost - joined : Math.Min(_nextLost, index);
+        }
+    }
+
     /// <summary>The first <paramref name="length"/> octets of a run are transmitted again; the rest becomes a run of its own.</summary>
     public void Retransmit(int index, int length, TcpInstant now, int segmentSize)
     {
