@@ -457,7 +457,7 @@ internal sealed partial class TcpEndpoint
             _sent.Retransmit(index + 1, 1, now, 1);
         }
 
-        _undo.OnRepeated(octets, TsVal(now));
+        _undo.OnRepeated(octets, TsVal(now), now);
         _prr.OnSent(octets);
         Pace(now, octets);
         _lastSentAt = now;

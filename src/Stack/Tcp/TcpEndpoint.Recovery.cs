@@ -354,7 +354,7 @@ internal sealed partial class TcpEndpoint
     {
         _core.Counters.TcpFastRetransmits++;
         _undo.PriorSsthresh = 0;
-        BeginUndo();
+        BeginUndo(isOvertaken: true);
         if (!IsInReduction)
         {
             BeginReduction(now);
@@ -432,7 +432,7 @@ internal sealed partial class TcpEndpoint
             _undo.PriorSsthresh = CurrentSsthresh;
             _undo.PriorCwnd = _congestion.Cwnd;
             _congestion.OnTimeout(now, FlightSize);
-            BeginUndo();
+            BeginUndo(isOvertaken: false);
         }
 
         _isCwrDue = _agreed.Ecn;
@@ -517,17 +517,20 @@ internal sealed partial class TcpEndpoint
 
     // ---- Undo (RFC 3522, RFC 4015, RFC 3708): it was not lost after all ----
 
-    private void BeginUndo()
+    private void BeginUndo(bool isOvertaken)
     {
         _undo.IsPossible = true;
+        _undo.IsOvertaken = isOvertaken;
         _undo.Repeats = _sent.InRepeat > 0 ? _sent.InRepeat : -1;
     }
 
     /// <summary>
-    /// Nothing was repeated in the episode, or the echo is older than the first repeat: an original is answered (RFC 3522 §3.2). No MAC covers the echo ([TD-78]), so under one it says nothing.
+    /// Nothing was repeated in the episode, or the echo is older than the first repeat: an original is answered (RFC 3522 §3.2). No MAC covers the echo ([TD-78]), so under one it says nothing;
+    /// there our own clock does: what comes sooner after the first repeat than the path allows is no answer to it (as RFC 8985 §6.2 step 2 has it of a single segment). Half of the least round trip, for a path may become shorter.
     /// </summary>
     private bool IsOriginalAnswered(in AckSummary ack) =>
-        _undo.RepeatedAt is not uint at || (!IsProtected && ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at));
+        _undo.RepeatedAt is not uint at
+        || (IsProtected ? ack.Now - _undo.RepeatedSince < _rtt.MinRtt / 2 : ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at));
 
     private bool MayUndo(in AckSummary ack) => _undo.IsPossible && (_undo.Repeats == 0 || IsOriginalAnswered(ack));
 
@@ -586,6 +589,12 @@ internal sealed partial class TcpEndpoint
         }
 
         _rack.OnSpurious();
+        if (_undo.IsOvertaken && IsProtected)
+        {
+            // Without an echo to believe, nothing else tells that what was repeated had only been overtaken, and a reordering window is used by who has seen reordering (RFC 8985 §6.2 step 4).
+            _rack.OnReordering(1, _congestion.Smss);
+        }
+
         UndoReduction(isAllThere: false);
         if (_lossState == LossState.Recovery)
         {

@@ -1,3 +1,4 @@
+using Tcpcrypt.Core;
 using Tcpcrypt.Tcp.LossRecovery;
 
 namespace Tcpcrypt.Tcp.Tests.Units;
@@ -12,9 +13,9 @@ public sealed class UndoTests
         Undo undo = new() { IsPossible = true, Repeats = -1 };
         undo.OnDuplicate(1000);
         Assert.That(undo.Repeats, Is.EqualTo(-1), "nothing was repeated: nothing to take back");
-        undo.OnRepeated(1000, 5);
-        undo.OnRepeated(1000, 9);
-        Assert.That((undo.Repeats, undo.RepeatedAt), Is.EqualTo((2000L, (uint?)5)), "the first repeat's time counts");
+        undo.OnRepeated(1000, 5, new TcpInstant(70));
+        undo.OnRepeated(1000, 9, new TcpInstant(90));
+        Assert.That((undo.Repeats, undo.RepeatedAt, undo.RepeatedSince), Is.EqualTo((2000L, (uint?)5, new TcpInstant(70))), "the first repeat's time counts");
         undo.OnDuplicate(1000);
         Assert.That(undo.Repeats, Is.EqualTo(1000));
         undo.OnDuplicate(5000);

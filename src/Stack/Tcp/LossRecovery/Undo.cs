@@ -1,3 +1,5 @@
+using Tcpcrypt.Core;
+
 namespace Tcpcrypt.Tcp.LossRecovery;
 
 /// <summary>What a reduction of the window can be taken back with, once it turns out that nothing was lost.</summary>
@@ -12,14 +14,25 @@ internal struct Undo
     /// <summary>TSval of the episode's first repeat (RFC 3522's RetransmitTS).</summary>
     public uint? RepeatedAt;
 
+    /// <summary>When that was.</summary>
+    public TcpInstant RepeatedSince;
+
+    /// <summary>The episode began since later segments had arrived, not since time had run out: when it was for nothing, the path reorders.</summary>
+    public bool IsOvertaken;
+
     public long PriorCwnd;
 
     /// <summary>0: congestion was signalled too, which is not taken back.</summary>
     public long PriorSsthresh;
 
-    public void OnRepeated(int octets, uint tsVal)
+    public void OnRepeated(int octets, uint tsVal, TcpInstant now)
     {
-        RepeatedAt ??= tsVal;
+        if (RepeatedAt is null)
+        {
+            RepeatedAt = tsVal;
+            RepeatedSince = now;
+        }
+
         Repeats = Math.Max(Repeats, 0) + octets;
     }
 
