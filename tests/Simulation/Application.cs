@@ -5,7 +5,7 @@ namespace Tcpcrypt.Simulation;
 
 /// <summary>One side of a connection: writes its stream in pieces, shuts its direction, and compares what it reads with what the other side must have sent, octet by octet.</summary>
 internal sealed class Application(string name, SteppedSocket socket, Random pace, ConnectionPlan plan, (int Seed, int Octets) outbound, (int Seed, int Octets) inbound,
-    Func<SocketError, bool> explains)
+    Habits habits, Func<SocketError, bool> explains)
 {
     private readonly byte[] _buffer = new byte[64 * 1024];
     private readonly byte[] _outbound = Stream(outbound);
@@ -15,15 +15,30 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
     private bool _isShut;
     private bool _isAtEnd;
     private long _readAgainNs;
+    private long? _startNs;
+    private bool _hasStalled;
+
+    /// <summary>The other side; null as long as there is none.</summary>
+    public Application? Other { get; set; }
+
+    /// <summary>It has left before the end.</summary>
+    public bool IsGone { get; private set; }
 
     /// <summary>The connection ended with this error, which the path explains; what was received until then is what was sent.</summary>
     public SocketError? Ended { get; private set; }
 
     /// <summary>Everything was sent, everything was received, both ends of both streams were seen; or the connection ended as it may.</summary>
-    public bool IsDone => (_isShut && _isAtEnd) || Ended is not null;
+    public bool IsDone => (_isShut && _isAtEnd) || Ended is not null || IsGone;
 
     /// <summary>When a paused reader goes on; null when none is paused.</summary>
-    public long? WakeNs(long nowNs) => _readAgainNs > nowNs && !_isAtEnd && Ended is null ? _readAgainNs : null;
+    public long? WakeNs(long nowNs)
+    {
+        long? read = _readAgainNs > nowNs && !_isAtEnd ? _readAgainNs : null;
+        long? leave = LeavesNs > nowNs ? LeavesNs : null;
+        return IsDone ? null : read < leave ? read : leave ?? read;
+    }
+
+    private long? LeavesNs => habits.Leaves == Leaving.AtTheEnd ? null : _startNs + (habits.LeavesAfter.Ticks * 100);
 
     public override string ToString() =>
         $"{name}: sent {_sent} of {_outbound.Length}{(_isShut ? ", shut" : "")}, received {_received} of {_inbound.Length}{(_isAtEnd ? ", at the end" : "")}, {socket.State}, readable {socket.Readable}, unsent {socket.Unsent}";
@@ -31,8 +46,32 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
     /// <summary>Does what can be done now. Throws <see cref="SimulationException"/> when the stack broke its promise.</summary>
     public void Run(long nowNs)
     {
+        _startNs ??= nowNs;
+        if (IsDone)
+        {
+            return;
+        }
+
         Write();
         Read(nowNs);
+        if (!IsDone && (nowNs >= LeavesNs || (habits.Leaves != Leaving.AtTheEnd && !habits.NeverReads && _sent + _received >= habits.LeavesAt)))
+        {
+            Leave();
+        }
+    }
+
+    private void Leave()
+    {
+        IsGone = true;
+        if (habits.Leaves == Leaving.Aborts)
+        {
+            socket.SetOption(SteppedSocketOption.Linger, 0);
+        }
+
+        if (socket.Close() is not SocketError.Success and var error)
+        {
+            throw new SimulationException($"{name}: close gave {error}");
+        }
     }
 
     private void Write()
@@ -63,9 +102,9 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
 
     private void Read(long nowNs)
     {
-        while (!_isAtEnd && Ended is null && nowNs >= _readAgainNs)
+        while (!_isAtEnd && Ended is null && nowNs >= _readAgainNs && !habits.NeverReads)
         {
-            SocketError error = socket.Receive(_buffer.AsSpan(0, pace.Next(1, plan.ReadLimit + 1)), out int received);
+            SocketError error = socket.Receive(_buffer.AsSpan(0, habits.ReadsSingly ? 1 : pace.Next(1, plan.ReadLimit + 1)), out int received);
             if (error == SocketError.WouldBlock)
             {
                 return;
@@ -79,7 +118,7 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
             if (received == 0)
             {
                 _isAtEnd = true;
-                if (_received != _inbound.Length)
+                if (_received != _inbound.Length && Other is not { IsGone: true })
                 {
                     throw new SimulationException($"{this}: the stream ended early");
                 }
@@ -93,9 +132,15 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
             }
 
             _received += received;
-            if (plan.ReadPause > TimeSpan.Zero && pace.Next(20) == 0)
+            if (plan.ReadPause > TimeSpan.Zero && !habits.ReadsSingly && pace.Next(20) == 0)
             {
                 _readAgainNs = nowNs + (plan.ReadPause.Ticks * 100);
+            }
+
+            if (!_hasStalled && habits.Stall > TimeSpan.Zero && _received >= habits.StallAt)
+            {
+                _hasStalled = true;
+                _readAgainNs = nowNs + (habits.Stall.Ticks * 100);
             }
         }
     }
@@ -107,7 +152,10 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
             return true;
         }
 
-        Ended = explains(error) ? error : throw new SimulationException($"{this}: {call} gave {error}");
+        // EPIPE is a reset after the peer's FIN. Who has left resets what comes after, and who cannot be reached runs out of time.
+        SocketError cause = error == SocketError.Shutdown && _isAtEnd ? SocketError.ConnectionReset : error;
+        bool isLeft = Other is { IsGone: true } && cause is SocketError.ConnectionReset or SocketError.TimedOut or SocketError.ConnectionAborted;
+        Ended = isLeft || explains(cause) ? error : throw new SimulationException($"{this}: {call} gave {error}");
         return false;
     }
 

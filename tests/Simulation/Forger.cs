@@ -13,6 +13,7 @@ internal sealed class Forger
     private static readonly Ipv4Address s_nobody = new(0x0A00_004D);
 
     private readonly Random _random;
+    private readonly List<(bool FromA, long AtNs, byte[] Packet)> _forHalfOpen = [];
     private readonly double _zeal;
 
     public Forger(Random random)
@@ -23,9 +24,39 @@ internal sealed class Forger
 
     public long Forged { get; private set; }
 
+    /// <summary>A handshake begins: forgeries for the half-open connection.</summary>
+    public void See(LinkPacket packet)
+    {
+        ReadOnlySpan<byte> syn = packet.Packet.Span;
+        if (_zeal == 0 || !Segments.IsSegment(syn) || (Segments.Flags(syn) & (TcpFlags.Syn | TcpFlags.Ack)) != TcpFlags.Syn || _random.Next(3) != 0)
+        {
+            return;
+        }
+
+        (Ipv4Address from, Ipv4Address to) = (Ipv4Address.Read(syn[12..]), Ipv4Address.Read(syn[16..]));
+        for (int forgeries = _random.Next(1, 6); forgeries > 0; forgeries--)
+        {
+            // A blind SYN is like a new attempt of the client's, and a RST may only be exact: neither is among them where the number would fit.
+            uint seq = Segments.Seq(syn) + 2 + (uint)_random.Next(int.MaxValue);
+            TcpFlags flags = _random.Next(5) switch { 0 => TcpFlags.Rst, 1 => TcpFlags.Rst | TcpFlags.Ack, 2 => TcpFlags.Ack, 3 => TcpFlags.Psh | TcpFlags.Ack, _ => TcpFlags.Fin | TcpFlags.Ack };
+            byte[] forged = Segments.Make(from, Segments.SourcePort(syn), to, Segments.DestinationPort(syn), seq, Number(), flags, new byte[(flags & TcpFlags.Psh) != 0 ? 100 : 0]);
+            _forHalfOpen.Add((packet.FromA, packet.TimeNs + _random.NextInt64(1_000_000_000), forged));
+        }
+    }
+
     /// <summary>Before each event: perhaps a forgery.</summary>
     public void Run(SteppedLink link)
     {
+        for (int i = _forHalfOpen.Count - 1; i >= 0; i--)
+        {
+            (bool fromA, long atNs, byte[] forged) = _forHalfOpen[i];
+            if (link.NowNs >= atNs)
+            {
+                _forHalfOpen.RemoveAt(i);
+                (fromA ? link.B : link.A).Inject(forged);
+            }
+        }
+
         if (_zeal == 0 || _random.NextDouble() >= _zeal)
         {
             return;
@@ -44,14 +75,18 @@ internal sealed class Forger
 
         TcpEndpoint target = endpoints[_random.Next(endpoints.Count)];
         byte[] packet = Forge(target);
-        int mss = target.GetInfo(new TcpInstant(link.NowNs)).SendMss;
+        TcpInfo info = target.GetInfo(new TcpInstant(link.NowNs));
+        Seq<Local> sent = target.Snd.Nxt;
         string before = Describe(target, link.NowNs);
         victim.Inject(packet);
         string after = Describe(target, link.NowNs);
 
         // A path MTU that another connection has found out is taken up with the answer, and a smaller segment may fit where the larger did not.
-        bool isAnotherMtu = packet[9] != IpProtocol.Icmp && target.GetInfo(new TcpInstant(link.NowNs)).SendMss != mss;
-        if (before != after && !isAnotherMtu)
+        bool isAnotherMtu = packet[9] != IpProtocol.Icmp && target.GetInfo(new TcpInstant(link.NowNs)).PathMtu != info.PathMtu;
+
+        // An answer with a D-SACK (RFC 2883 §4 has one for every old segment) leaves less room for data in it: what is smaller than a segment may then fit the window, and goes at once.
+        bool isSmaller = target.Snd.Nxt - sent is var octets && octets > 0 && octets < info.SendMss;
+        if (before != after && !isAnotherMtu && !isSmaller)
         {
             throw new SimulationException($"a forged packet changed {target.Tuple}: {PacketPrinter.Format(packet)}\n    from {before}\n    to   {after}");
         }

@@ -22,6 +22,9 @@ internal sealed class Middlebox
 
     private const double LossInsteadOfMarks = 0.01;
 
+    /// <summary>So many cut segments, each a lost one, and no connection ends of it.</summary>
+    private const double MostCut = 0.05;
+
     private readonly double _mark;
     private readonly double _split;
     private readonly double _join;
@@ -49,7 +52,6 @@ internal sealed class Middlebox
         _stripsAll = random.Next(2) == 0 && !encrypts;
         _strips = random.Next(4) switch { 0 => (true, false), 1 => (false, true), _ => (true, true) };
 
-        // Each encrypted segment has a MAC over exactly its octets: cut or joined it is a lost one. Here nothing is promised of such a path but that what is plain stays whole.
         bool isPlain = !encrypts || (_stripped.Contains(Crypt) && _strips == (true, true));
         if (random.Next(4) == 0 && isPlain)
         {
@@ -59,6 +61,14 @@ internal sealed class Middlebox
         if (random.Next(6) == 0 && isPlain)
         {
             _join = random.NextDouble() * 0.3;
+        }
+
+        // Each encrypted segment has a MAC over exactly its octets: cut or joined it is a lost one. Where that is a few they are repeated; where it is all of them, time runs out.
+        bool isCut = !isPlain && random.Next(8) == 0;
+        if (isCut)
+        {
+            _split = random.Next(3) == 0 ? 1 : random.NextDouble() * 0.2;
+            _join = random.NextDouble() * 0.2;
         }
 
         _nat = random.Next(8) == 0 ? (NatFault)random.Next(1, 3) : NatFault.None;
@@ -75,7 +85,7 @@ internal sealed class Middlebox
         // One SYN of the two altered, and the ends believe different things of one another.
         bool isMisled = _stripped.Length > 0 && _strips != (true, true);
         bool isLong = _outage.ToNs - _outage.FromNs > ShortOutageNs;
-        MayEnd = _nat != NatFault.None || isLong || isMisled;
+        MayEnd = _nat != NatFault.None || isLong || isMisled || (isCut && _split + _join > MostCut);
         MayEndEarly = MayEnd || _outage.ToNs > 0;
         KeepAliveIdle = random.Next(30, 300);
         KeepAliveInterval = random.Next(10, 60);

@@ -49,6 +49,8 @@ internal sealed class PathFaults
 
     public long MemoryLimit { get; }
 
+    public bool IsMemoryShort => MemoryLimit < 10_000_000;
+
     /// <summary>Hosts sleep so long that a handshake of tcpcrypt, which has ten seconds, may be over when they wake.</summary>
     public bool OutlastsHandshakes => AsleepNs > 8_000_000_000;
 
@@ -88,7 +90,7 @@ internal sealed class PathFaults
 
     public override string ToString() =>
         $"{(_burst > 0 ? $", bursts {_burst:P2} end {_burstEnd:P0}" : "")}{(_outages.Count > 0 ? $", {_outages.Count} outages" : "")}{(_sleeps.Count > 0 ? $", {_sleeps.Count} sleeps" : "")}"
-        + $"{(_pathMtu > 0 ? $", path MTU {_pathMtu}" : "")}{(MemoryLimit < 10_000_000 ? $", {MemoryLimit} octets of memory" : "")}";
+        + $"{(_pathMtu > 0 ? $", path MTU {_pathMtu}" : "")}{(IsMemoryShort ? $", {MemoryLimit} octets of memory" : "")}";
 
     private Func<long, ReadOnlyMemory<byte>, bool>? Dropper(int seed, bool fromA)
     {

@@ -1,5 +1,5 @@
 // make simulate SEEDS=200 SEED=1: each seed is a network, two hosts' settings and what the applications do; every octet is compared at the other end.
-//   Simulation [--seed FIRST] [--count N] [--trace] [--verbose] [--attack] [--table]
+//   Simulation [--seed FIRST] [--count N] [--trace] [--verbose] [--attack] [--table] [--jobs N]
 // make simulate ATTACK=1: each seed is somebody on the path between two encrypting stacks.
 using System.Collections.Concurrent;
 using System.Diagnostics;
@@ -30,8 +30,9 @@ bool isVerbose = args.Contains("--verbose");
 long start = Stopwatch.GetTimestamp();
 ConcurrentBag<RunResult> good = [];
 
-// Seeds know nothing of one another: one processor each.
-Parallel.ForEach(Partitioner.Create(Enumerable.Range(first, count), EnumerablePartitionerOptions.NoBuffering), seed =>
+// Seeds know nothing of one another: one processor each, or as many at a time as was said.
+ParallelOptions options = new() { MaxDegreeOfParallelism = Number("--jobs", Environment.ProcessorCount) };
+Parallel.ForEach(Partitioner.Create(Enumerable.Range(first, count), EnumerablePartitionerOptions.NoBuffering), options, seed =>
 {
     (RunResult result, string? failure) = Campaign.Run(seed, attacks, Path.GetTempPath());
     if (failure is null)

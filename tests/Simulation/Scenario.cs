@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Tcpcrypt.Testing;
 
 namespace Tcpcrypt.Simulation;
@@ -6,6 +7,8 @@ namespace Tcpcrypt.Simulation;
 internal sealed class Scenario
 {
     private const int MostPieces = 3000;
+
+    private static readonly TimeSpan s_far = TimeSpan.FromMilliseconds(300);
 
     private Scenario(Random random)
     {
@@ -27,7 +30,9 @@ internal sealed class Scenario
                 WriteLimit: 1 << random.Next(0, 17),
                 ReadLimit: 1 << random.Next(6, 17),
                 ReadPause: random.Next(3) == 0 ? TimeSpan.FromMilliseconds(random.Next(1, 500)) : TimeSpan.Zero,
-                NoDelay: random.Next(2) == 0);
+                NoDelay: random.Next(2) == 0,
+                ClientHabits: Habits.Good,
+                ServerHabits: Habits.Good);
 
             // A long stream in tiny pieces teaches nothing that a short one does not, and takes as long as fifty other seeds.
             int most = plan.WriteLimit * MostPieces;
@@ -41,6 +46,20 @@ internal sealed class Scenario
         Middlebox = new Middlebox(random, Encrypts);
         Link = Middlebox.Apply(Link);
         Forger = new Forger(random);
+        Tamperer = new Tamperer(random, Encrypts);
+        Link = Tamperer.Apply(Link);
+        if (random.Next(8) == 0)
+        {
+            Link = DrawFar(random, Link);
+        }
+
+        bool hasHabits = random.Next(3) == 0;
+        for (int i = 0; i < Connections.Count && hasHabits; i++)
+        {
+            ConnectionPlan plan = Connections[i];
+            Connections[i] = plan with { ClientHabits = Habits.Draw(random, plan.ClientOctets + plan.ServerOctets), ServerHabits = Habits.Draw(random, plan.ClientOctets + plan.ServerOctets) };
+        }
+
         if (Middlebox.AsksForEcn)
         {
             // Asked for by both, or by one and agreed to.
@@ -68,16 +87,27 @@ internal sealed class Scenario
 
     public Forger Forger { get; }
 
+    public Tamperer Tamperer { get; }
+
+    /// <summary>A handshake of tcpcrypt, which has ten seconds, may be over before what repeats it has got through.</summary>
+    public bool OutlastsHandshakes => Faults.OutlastsHandshakes || Math.Max(Link.AToB.Delay.Ticks, Link.BToA.Delay.Ticks) > s_far.Ticks;
+
+    /// <summary>Somebody may wait for what does not come: only probes find out.</summary>
+    public bool KeepsAlive => Middlebox.MayEnd || Connections.Exists(static plan => plan.ClientHabits.KeepsWaiting || plan.ServerHabits.KeepsWaiting);
+
     /// <summary>The listeners' applications look for other octets than the clients' send: what a failure is like, for the test of how it is told.</summary>
     public bool ExpectsWrongly { get; set; }
 
     public List<ConnectionPlan> Connections { get; } = [];
 
+    /// <summary>Where memory is short and somebody does not read, a connection whose peer has long taken nothing is reset, and its peer hears of it.</summary>
+    public bool MakesRoom(SocketError error) => Faults.IsMemoryShort && KeepsAlive && error is SocketError.NoBufferSpaceAvailable or SocketError.ConnectionReset;
+
     public static Scenario FromSeed(int seed) => new(new Random(seed));
 
     public override string ToString() =>
-        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}{Faults}{Middlebox}{(Encrypts ? "" : Forger)}; "
-        + string.Join(", ", Connections.Select(c => $"{(c.FromA ? "A" : "B")} connects, {c.ClientOctets} out {c.ServerOctets} back"));
+        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}{Faults}{Middlebox}{Tamperer}{(Encrypts ? "" : Forger)}; "
+        + string.Join(", ", Connections.Select(c => $"{(c.FromA ? "A" : "B")} connects, {c.ClientOctets} out {c.ServerOctets} back{c.ClientHabits}{(c.ServerHabits.ToString() is { Length: > 0 } habits ? " | " + habits : "")}"));
 
     private static string Describe(LinkDirection direction) =>
         $"{direction.Delay.TotalMilliseconds:0.#} ms, loss {direction.Loss:P1}, reorder {direction.Reorder:P1}, dup {direction.Duplicate:P1}, corrupt {direction.Corrupt:P1}, "
@@ -107,6 +137,16 @@ internal sealed class Scenario
         }
     }
 
+    /// <summary>One way is by a satellite, with a round trip above the first time-out, and no two packets take as long.</summary>
+    private static LinkOptions DrawFar(Random random, LinkOptions link)
+    {
+        TimeSpan delay = s_far + TimeSpan.FromMilliseconds(random.Next(1, 1200));
+        TimeSpan jitter = TimeSpan.FromMilliseconds(random.Next(1, 300));
+        return random.Next(2) == 0
+            ? new LinkOptions { AToB = link.AToB with { Delay = delay, Jitter = jitter }, BToA = link.BToA }
+            : new LinkOptions { AToB = link.AToB, BToA = link.BToA with { Delay = delay, Jitter = jitter } };
+    }
+
     private static int DrawMtu(Random random) => random.Next(4) switch { 0 => random.Next(576, 1500), 1 => random.Next(1501, 9001), _ => 1500 };
 
     /// <summary>The larger half of all sizes stands for buffers that size themselves.</summary>
@@ -133,4 +173,4 @@ internal sealed class Scenario
 }
 
 /// <summary>One connection: who opens it, what each side sends, and how the applications write and read.</summary>
-internal sealed record ConnectionPlan(bool FromA, int Seed, int ClientOctets, int ServerOctets, int WriteLimit, int ReadLimit, TimeSpan ReadPause, bool NoDelay);
+internal sealed record ConnectionPlan(bool FromA, int Seed, int ClientOctets, int ServerOctets, int WriteLimit, int ReadLimit, TimeSpan ReadPause, bool NoDelay, Habits ClientHabits, Habits ServerHabits);

@@ -41,6 +41,31 @@ internal static class Segments
         return Fixed(changed);
     }
 
+    /// <summary>Another number in four octets, and other flags.</summary>
+    public static byte[] Altered(byte[] packet, int at, uint number, TcpFlags flags)
+    {
+        byte[] changed = [.. packet];
+        BinaryPrimitives.WriteUInt32BigEndian(changed.AsSpan(at), number);
+        changed[33] = (byte)flags;
+        return Fixed(changed);
+    }
+
+    public static bool HasOption(ReadOnlySpan<byte> packet, byte kind)
+    {
+        int end = DataAt(packet);
+        for (int at = Header; at < end && packet[at] != 0;)
+        {
+            if (packet[at] == kind)
+            {
+                return true;
+            }
+
+            at += packet[at] == 1 ? 1 : at + 1 < end ? Math.Max((int)packet[at + 1], 2) : end;
+        }
+
+        return false;
+    }
+
     /// <summary>Options of some kinds are overwritten with no-operations; the packet itself when there are none.</summary>
     public static byte[] Without(byte[] packet, ReadOnlySpan<byte> kinds)
     {
@@ -132,11 +157,19 @@ internal static class Segments
         BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(26), (ushort)mtu);
         segment[..quoted].CopyTo(icmp.AsSpan(28));
         BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(10), InternetChecksum.Finish(InternetChecksum.Sum(icmp.AsSpan(0, 20))));
+        return FixedIcmp(icmp);
+    }
+
+    /// <summary>The message's checksum put right.</summary>
+    public static byte[] FixedIcmp(byte[] icmp)
+    {
+        BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(22), 0);
         BinaryPrimitives.WriteUInt16BigEndian(icmp.AsSpan(22), InternetChecksum.Finish(InternetChecksum.Sum(icmp.AsSpan(20))));
         return icmp;
     }
 
-    private static byte[] Fixed(byte[] packet)
+    /// <summary>The checksums put right.</summary>
+    public static byte[] Fixed(byte[] packet)
     {
         BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(10), 0);
         BinaryPrimitives.WriteUInt16BigEndian(packet.AsSpan(10), InternetChecksum.Finish(InternetChecksum.Sum(packet.AsSpan(0, 20))));

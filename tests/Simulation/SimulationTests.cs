@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Tcpcrypt.Testing;
 using Tcpcrypt.Wire;
@@ -142,6 +143,35 @@ public sealed class SimulationTests
 
             IReadOnlyList<byte[]> Mark(long number, ReadOnlyMemory<byte> packet) =>
                 [isMarking && link!.AToB.Sent - link.AToB.Delivered > 40 && Segments.EcnOf(packet.Span) != Ecn.NotEct ? Segments.WithCongestionExperienced(packet.ToArray()) : packet.ToArray()];
+        }
+    }
+
+    [Test]
+    public void A_path_that_cuts_every_segment_ends_an_encrypted_connection_by_a_time_out_on_both_sides()
+    {
+        SteppedStack a = new(new SteppedStackOptions { Addresses = { IPPrefixAddress.Parse("10.0.0.1/24") }, Seed = 1, Tcpcrypt = true });
+        SteppedStack b = new(new SteppedStackOptions { Addresses = { IPPrefixAddress.Parse("10.0.0.2/24") }, Seed = 2, Tcpcrypt = true });
+        LinkDirection direction = new() { Delay = TimeSpan.FromMilliseconds(10), Rewrite = static (_, packet) => Cut(packet.ToArray()) };
+        SteppedLink link = SteppedStack.Join(a, b, LinkOptions.Symmetric(direction), 1);
+        SteppedSocket listener = b.Socket(tcp: true);
+        IPEndPoint server = new(IPAddress.Parse("10.0.0.2"), 80);
+        Assert.That(listener.Bind(server), Is.EqualTo(SocketError.Success));
+        Assert.That(listener.Listen(1), Is.EqualTo(SocketError.Success));
+        SteppedSocket client = a.Socket(tcp: true);
+        Assert.That(client.Connect(server), Is.EqualTo(SocketError.InProgress));
+        SteppedSocket? accepted = null;
+        Assert.That(link.Run(() => (accepted is not null || listener.Accept(out accepted) == SocketError.Success) && client.Tcpcrypt!.IsEncrypted), Is.True, "the handshake's messages may come in parts");
+        Assert.That(accepted!.Tcpcrypt!.IsEncrypted, Is.True);
+        Assert.That(client.Send(new byte[3000], out _), Is.EqualTo(SocketError.Success));
+        Assert.That(accepted.Send(new byte[3000], out _), Is.EqualTo(SocketError.Success));
+        Assert.That(link.Run(() => client.State == TcpState.Closed && accepted.State == TcpState.Closed, limitNs: 3600L * 1_000_000_000), Is.True, "nobody waits for ever");
+        Assert.That((client.Readable, accepted.Readable), Is.EqualTo((0, 0)));
+        Assert.That((client.TakeError(), accepted.TakeError()), Is.EqualTo((SocketError.TimedOut, SocketError.TimedOut)));
+
+        static IReadOnlyList<byte[]> Cut(byte[] packet)
+        {
+            int length = packet.Length - Segments.DataAt(packet);
+            return length < 2 || (Segments.Flags(packet) & TcpFlags.Syn) != 0 ? [packet] : [Segments.Part(packet, 0, length / 2), Segments.Part(packet, length / 2, length - (length / 2))];
         }
     }
 

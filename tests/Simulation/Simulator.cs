@@ -21,7 +21,7 @@ internal static class Simulator
         SteppedStack a = MakeStack(s_addressA, scenario.MtuA, scenario.TcpA, seed, scenario);
         SteppedStack b = MakeStack(s_addressB, scenario.MtuB, scenario.TcpB, seed + 1, scenario);
         SteppedLink link = SteppedStack.Join(a, b, scenario.Link, (ulong)seed);
-        EcnWatch? watch = scenario.Middlebox.AsksForEcn ? new EcnWatch(scenario.Link, scenario.Faults.AsleepNs) : null;
+        EcnWatch? watch = scenario.Middlebox.AsksForEcn && !scenario.Tamperer.AddsCopies ? new EcnWatch(scenario.Link, scenario.Faults.AsleepNs) : null;
         link.Tap = tap;
         if (watch is not null)
         {
@@ -32,7 +32,17 @@ internal static class Simulator
             };
         }
 
-        long limitNs = scenario.Middlebox.MayEnd ? LimitWithOutageNs : LimitNs;
+        if (!scenario.Encrypts)
+        {
+            Action<LinkPacket>? others = link.Tap;
+            link.Tap = packet =>
+            {
+                others?.Invoke(packet);
+                scenario.Forger.See(packet);
+            };
+        }
+
+        long limitNs = scenario.KeepsAlive ? LimitWithOutageNs : LimitNs;
         List<Attempt> attempts = [];
         for (int i = 0; i < scenario.Connections.Count; i++)
         {
@@ -104,6 +114,7 @@ internal static class Simulator
         {
             scenario.Faults.Run(link);
             scenario.Middlebox.Run(link);
+            scenario.Tamperer.Run(link);
             if (!scenario.Encrypts)
             {
                 scenario.Forger.Run(link);
@@ -179,7 +190,7 @@ internal static class Simulator
         /// <summary>The handshake did not come to its end in time, as it may.</summary>
         private bool _isGivenUp;
 
-        public bool HasEnded => _isGivenUp || _clientSide?.Ended is not null || _serverSide?.Ended is not null;
+        public bool HasEnded => _isGivenUp || _clientSide is { Ended: not null } or { IsGone: true } || _serverSide is { Ended: not null } or { IsGone: true };
 
         /// <summary>Both sides have come to their end; a server that its client never reached has none.</summary>
         public bool IsDone => (_isGivenUp || _clientSide is { IsDone: true }) && _serverSide is { IsDone: true } or null && (HasEnded || _serverSide is not null);
@@ -196,14 +207,15 @@ internal static class Simulator
             if (!_isGivenUp && _clientSide is null && (ready & (SteppedPollFlags.Out | SteppedPollFlags.Error | SteppedPollFlags.Hup)) != 0)
             {
                 SocketError error = _client.TakeError();
-                if (error != SocketError.Success && ((_scenario.Encrypts && _scenario.Faults.OutlastsHandshakes) || Explains(error)))
+                if (error != SocketError.Success && ((_scenario.Encrypts && _scenario.OutlastsHandshakes) || Explains(error) || (_serverSide is { IsGone: true } && error is SocketError.ConnectionReset or SocketError.TimedOut)))
                 {
                     _isGivenUp = true;
                 }
                 else
                 {
                     Check(error, "connect");
-                    _clientSide = new Application(_name + " client", _client, _pace, _plan, _forth, _back, Explains);
+                    _clientSide = new Application(_name + " client", _client, _pace, _plan, _forth, _back, _plan.ClientHabits, Explains) { Other = _serverSide };
+                    Introduce();
                 }
             }
 
@@ -211,7 +223,8 @@ internal static class Simulator
             {
                 _accepted = accepted!;
                 KeepAlive(_accepted);
-                _serverSide = new Application(_name + " server", _accepted, _pace, _plan, _back, _expected, Explains);
+                _serverSide = new Application(_name + " server", _accepted, _pace, _plan, _back, _expected, _plan.ServerHabits, Explains) { Other = _clientSide };
+                Introduce();
             }
 
             _clientSide?.Run(nowNs);
@@ -220,8 +233,12 @@ internal static class Simulator
 
         public void Close()
         {
-            Check(_client.Close(), "close");
-            if (_accepted is not null)
+            if (_clientSide is not { IsGone: true })
+            {
+                Check(_client.Close(), "close");
+            }
+
+            if (_accepted is not null && _serverSide is not { IsGone: true })
             {
                 Check(_accepted.Close(), "close");
             }
@@ -229,14 +246,22 @@ internal static class Simulator
             Check(_listener.Close(), "close");
         }
 
+        private void Introduce()
+        {
+            if (_clientSide is not null && _serverSide is not null)
+            {
+                (_clientSide.Other, _serverSide.Other) = (_serverSide, _clientSide);
+            }
+        }
+
         public override string ToString() => $"{_clientSide?.ToString() ?? $"{_name} client: {_client.State}"} | {_serverSide?.ToString() ?? $"{_name} server: not accepted"}";
 
         /// <summary>Once the opener has given up, the other side hears of it.</summary>
-        private bool Explains(SocketError error) => (_isGivenUp && (error is SocketError.ConnectionReset or SocketError.TimedOut)) || _scenario.Middlebox.Explains(error, _serverSide is null || _clientSide is null, _scenario.Encrypts);
+        private bool Explains(SocketError error) => (_isGivenUp && (error is SocketError.ConnectionReset or SocketError.TimedOut)) || _scenario.MakesRoom(error) || _scenario.Middlebox.Explains(error, _serverSide is null || _clientSide is null, _scenario.Encrypts);
 
         private void KeepAlive(SteppedSocket socket)
         {
-            if (_scenario.Middlebox.MayEnd)
+            if (_scenario.KeepsAlive)
             {
                 Check(socket.SetOption(SteppedSocketOption.KeepAliveIdle, _scenario.Middlebox.KeepAliveIdle), "set keep-alive");
                 Check(socket.SetOption(SteppedSocketOption.KeepAliveInterval, _scenario.Middlebox.KeepAliveInterval), "set keep-alive");
