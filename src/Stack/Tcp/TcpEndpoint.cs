@@ -182,7 +182,7 @@ internal sealed partial class TcpEndpoint : CoreObject
         SendMss = EffectiveMss,
         PeerMss = _agreed.PeerMss,
         AdvertisedMss = AdvertisedMss,
-        PathMtu = _pathMtu,
+        PathMtu = Math.Min(_pathMtu, _search?.Verified ?? int.MaxValue),
         CongestionWindow = _congestion.Cwnd,
         SlowStartThreshold = _congestion.Ssthresh,
         PeerWindow = _snd.Wnd,
@@ -319,6 +319,7 @@ internal sealed partial class TcpEndpoint : CoreObject
     {
         WasEstablished = true;
         EstablishedAt = now;
+        StartPathSearch();
         _core.Counters.TcpCurrEstab++;
         Enter(TcpState.Established);
         _lastReceivedAt = now;
