@@ -125,12 +125,13 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
-        int mtu = SegmentMtu;
-        bool isAboveBase = mtu > BaseMtu;
-        int fallback = Math.Min(isAboveBase ? BaseMtu : PathMtuCache.Floor, mtu);
-        int patience = _core.Options.Tcp.R1Retransmissions + (isAboveBase ? 0 : PatienceBelowBase);
+        // What counts is the size of what does not arrive, which need not be a full segment.
         SentSegment head = _sent[0];
-        if (_retries >= patience && Math.Min((int)head.SegmentSize, head.Length) > EffectiveMss - (mtu - fallback))
+        int size = Math.Min((int)head.SegmentSize, head.Length) + SegmentMtu - EffectiveMss;
+        bool isAboveBase = size > BaseMtu;
+        int fallback = Math.Min(isAboveBase ? BaseMtu : PathMtuCache.Floor, SegmentMtu);
+        int patience = _core.Options.Tcp.R1Retransmissions + (isAboveBase ? 0 : PatienceBelowBase);
+        if (_retries >= patience && size > fallback)
         {
             // What ICMP has told stays the limit; the search goes up to it again when something arrives.
             _core.Counters.TcpBlackHoles++;
