@@ -16,6 +16,9 @@ internal sealed record Habits(bool ReadsSingly, int StallAt, TimeSpan Stall, boo
     /// <summary>The other side may wait for something that does not come.</summary>
     public bool KeepsWaiting => Stall > TimeSpan.Zero || NeverReads || Leaves != Leaving.AtTheEnd;
 
+    /// <summary>It connects anew from the same port, to a side that may still believe in the old connection.</summary>
+    public bool ComesBack => Leaves == Leaving.Aborts && LeavesAfter.Seconds % 2 == 1;
+
     public static Habits Draw(Random random, int octets)
     {
         bool neverReads = random.Next(20) == 0;
@@ -33,7 +36,7 @@ internal sealed record Habits(bool ReadsSingly, int StallAt, TimeSpan Stall, boo
 
     public override string ToString() =>
         $"{(ReadsSingly ? ", reads singly" : "")}{(Stall > TimeSpan.Zero ? $", stalls at {StallAt} for {Stall.TotalSeconds} s" : "")}{(NeverReads ? ", never reads" : "")}"
-        + (Leaves != Leaving.AtTheEnd ? $", {Leaves} at {LeavesAt} or {LeavesAfter.TotalSeconds} s" : "");
+        + (Leaves != Leaving.AtTheEnd ? $", {Leaves} at {LeavesAt} or {LeavesAfter.TotalSeconds} s{(ComesBack ? ", comes back" : "")}" : "");
 }
 
 internal enum Leaving

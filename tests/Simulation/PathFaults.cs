@@ -16,6 +16,8 @@ internal sealed class PathFaults
     private readonly double _burst;
     private readonly double _burstEnd;
     private readonly int _pathMtu;
+    private readonly bool _isSilent;
+    private readonly long _narrowNs;
     private readonly List<(long FromNs, long ToNs)> _outages = [];
     private readonly List<(long AtNs, long ByNs)> _sleeps = [];
     private int _sleep;
@@ -45,9 +47,16 @@ internal sealed class PathFaults
         MemoryLimit = random.Next(6) == 0 ? random.Next(300_000, 2_000_000) : 256L * 1024 * 1024;
         SeedAToB = random.Next();
         SeedBToA = random.Next();
+
+        // Out of what is drawn already: the seeds of before are what they were.
+        _isSilent = (SeedAToB & 1) == 0;
+        _narrowNs = _isSilent && (SeedBToA & 1) == 0 ? SeedBToA : 0;
     }
 
     public long MemoryLimit { get; }
+
+    /// <summary>The narrow router says nothing: only probing finds out (RFC 4821).</summary>
+    public bool HasBlackHole => _pathMtu > 0 && _isSilent;
 
     public bool IsMemoryShort => MemoryLimit < 10_000_000;
 
@@ -90,7 +99,7 @@ internal sealed class PathFaults
 
     public override string ToString() =>
         $"{(_burst > 0 ? $", bursts {_burst:P2} end {_burstEnd:P0}" : "")}{(_outages.Count > 0 ? $", {_outages.Count} outages" : "")}{(_sleeps.Count > 0 ? $", {_sleeps.Count} sleeps" : "")}"
-        + $"{(_pathMtu > 0 ? $", path MTU {_pathMtu}" : "")}{(IsMemoryShort ? $", {MemoryLimit} octets of memory" : "")}";
+        + $"{(_pathMtu > 0 ? $", path MTU {_pathMtu}{(_isSilent ? $" from {_narrowNs / 1e9:0.000} s on, untold" : "")}" : "")}{(IsMemoryShort ? $", {MemoryLimit} octets of memory" : "")}";
 
     private Func<long, ReadOnlyMemory<byte>, bool>? Dropper(int seed, bool fromA)
     {
@@ -113,12 +122,16 @@ internal sealed class PathFaults
                 return true;
             }
 
-            if (_pathMtu == 0 || packet.Length <= _pathMtu || (packet.Span[6] & 0x40) == 0)
+            if (_pathMtu == 0 || packet.Length <= _pathMtu || _nextNs < _narrowNs || (packet.Span[6] & 0x40) == 0)
             {
                 return false;
             }
 
-            _icmp.Enqueue((fromA, Segments.Unreachable(s_router, packet.Span, UnreachableCode.FragmentationNeeded, _pathMtu)));
+            if (!_isSilent)
+            {
+                _icmp.Enqueue((fromA, Segments.Unreachable(s_router, packet.Span, UnreachableCode.FragmentationNeeded, _pathMtu)));
+            }
+
             return true;
         };
     }

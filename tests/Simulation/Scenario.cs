@@ -60,6 +60,12 @@ internal sealed class Scenario
             Connections[i] = plan with { ClientHabits = Habits.Draw(random, plan.ClientOctets + plan.ServerOctets), ServerHabits = Habits.Draw(random, plan.ClientOctets + plan.ServerOctets) };
         }
 
+        foreach (TcpStackOptions tcp in (ReadOnlySpan<TcpStackOptions>)[TcpA, TcpB])
+        {
+            tcp.PathMtuProbing = random.Next(6) switch { 0 => PathMtuProbing.Always, 1 when !Faults.HasBlackHole => PathMtuProbing.Off, _ => PathMtuProbing.OnBlackHole };
+            tcp.PathMtuProbeBase = random.Next(3) == 0 ? random.Next(512, 2000) : 1024;
+        }
+
         if (Middlebox.AsksForEcn)
         {
             // Asked for by both, or by one and agreed to.

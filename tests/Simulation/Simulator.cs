@@ -21,7 +21,7 @@ internal static class Simulator
         SteppedStack a = MakeStack(s_addressA, scenario.MtuA, scenario.TcpA, seed, scenario);
         SteppedStack b = MakeStack(s_addressB, scenario.MtuB, scenario.TcpB, seed + 1, scenario);
         SteppedLink link = SteppedStack.Join(a, b, scenario.Link, (ulong)seed);
-        EcnWatch? watch = scenario.Middlebox.AsksForEcn && !scenario.Tamperer.AddsCopies ? new EcnWatch(scenario.Link, scenario.Faults.AsleepNs) : null;
+        EcnWatch? watch = scenario.Middlebox.AsksForEcn && !scenario.Tamperer.Misleads ? new EcnWatch(scenario.Link, scenario.Faults.AsleepNs) : null;
         link.Tap = tap;
         if (watch is not null)
         {
@@ -157,17 +157,23 @@ internal static class Simulator
         private readonly (int Seed, int Octets) _forth;
         private readonly (int Seed, int Octets) _back;
         private readonly Random _pace;
+        private readonly SteppedStack _from;
+        private readonly IPEndPoint _local;
         private readonly SteppedSocket _listener;
         private readonly SteppedSocket _client;
         private readonly string _name;
         private readonly (int Seed, int Octets) _expected;
+        private readonly IPEndPoint _server;
         private SteppedSocket? _accepted;
+        private SteppedSocket? _again;
+        private bool _isBack;
         private Application? _clientSide;
         private Application? _serverSide;
 
         public Attempt(Scenario scenario, ConnectionPlan plan, int number, SteppedStack from, SteppedStack to, IPEndPoint server)
         {
             _plan = plan;
+            _server = server;
             _scenario = scenario;
             _forth = (plan.Seed, plan.ClientOctets);
             _back = (plan.Seed + 1, plan.ServerOctets);
@@ -185,6 +191,9 @@ internal static class Simulator
             {
                 throw new SimulationException($"{_name}: connect gave {error}");
             }
+
+            _from = from;
+            _local = _client.LocalEndPoint;
         }
 
         /// <summary>The handshake did not come to its end in time, as it may.</summary>
@@ -193,7 +202,9 @@ internal static class Simulator
         public bool HasEnded => _isGivenUp || _clientSide is { Ended: not null } or { IsGone: true } || _serverSide is { Ended: not null } or { IsGone: true };
 
         /// <summary>Both sides have come to their end; a server that its client never reached has none.</summary>
-        public bool IsDone => (_isGivenUp || _clientSide is { IsDone: true }) && _serverSide is { IsDone: true } or null && (HasEnded || _serverSide is not null);
+        public bool IsDone => !IsComingBack && (_isGivenUp || _clientSide is { IsDone: true }) && _serverSide is { IsDone: true } or null && (HasEnded || _serverSide is not null);
+
+        private bool IsComingBack => _clientSide is { IsGone: true } && _plan.ClientHabits.ComesBack && !_isBack;
 
         public long? WakeNs(long nowNs) => (_clientSide?.WakeNs(nowNs), _serverSide?.WakeNs(nowNs)) switch
         {
@@ -227,8 +238,46 @@ internal static class Simulator
                 Introduce();
             }
 
+            else if (_plan.ClientHabits.ComesBack && _listener.Accept(out SteppedSocket? another) == SocketError.Success)
+            {
+                Check(another!.Close(), "close");
+            }
+
             _clientSide?.Run(nowNs);
             _serverSide?.Run(nowNs);
+            if (IsComingBack)
+            {
+                ComeBack();
+            }
+        }
+
+        /// <summary>The client's application, or its host, was gone and is there again (RFC 9293 §3.5.1): it gets a connection, where the path lets its answers through and there is no MAC that they do not have.</summary>
+        private void ComeBack()
+        {
+            if (_again is null)
+            {
+                _again = _from.Socket(tcp: true);
+                if (_again.Bind(_local) == SocketError.AddressAlreadyInUse)
+                {
+                    // The old connection was over before it was aborted, and is in TIME-WAIT.
+                    Check(_again.Close(), "close");
+                    _isBack = true;
+                }
+                else if (_again.Connect(_server) is not SocketError.InProgress and var refused)
+                {
+                    throw new SimulationException($"{_name}: the second connect gave {refused}");
+                }
+            }
+            else if ((_again.Poll() & (SteppedPollFlags.Out | SteppedPollFlags.Error | SteppedPollFlags.Hup)) != 0)
+            {
+                if (_again.TakeError() is not SocketError.Success and var error && !_scenario.Encrypts && !_scenario.Tamperer.LosesResets && !_scenario.Middlebox.MayEndEarly && _serverSide is not { IsGone: true })
+                {
+                    throw new SimulationException($"{_name}: the second connect gave {error}");
+                }
+
+                Check(_again.Close(), "close");
+                _isBack = true;
+            }
         }
 
         public void Close()

@@ -5,7 +5,7 @@ using Tcpcrypt.Wire;
 namespace Tcpcrypt.Simulation;
 
 /// <summary>
-/// Somebody on the path who sees what passes: sends it on many times over, adds copies whose numbers are outside of any window, lies by ICMP about what he has seen, and where a MAC
+/// Somebody on the path who sees what passes: takes resets away, so that a host seems to have crashed; sends things on many times over, adds copies whose numbers are outside of any window, lies by ICMP about what he has seen, and where a MAC
 /// covers it alters headers and puts the checksums right. Streams stay whole, and connections go on.
 /// </summary>
 internal sealed class Tamperer
@@ -22,6 +22,7 @@ internal sealed class Tamperer
     private readonly double _copy;
     private readonly double _lie;
     private readonly double _alter;
+    private readonly double _loseResets;
     private readonly int _seedAToB;
     private readonly int _seedBToA;
 
@@ -33,12 +34,15 @@ internal sealed class Tamperer
         _alter = random.Next(4) == 0 && encrypts ? random.NextDouble() * 0.05 : 0;
         _seedAToB = random.Next();
         _seedBToA = random.Next();
+        _loseResets = random.Next(4) == 0 ? random.NextDouble() : 0;
     }
 
     /// <summary>Not all that is seen on the link was sent by its ends.</summary>
-    public bool AddsCopies => _copy > 0;
+    public bool Misleads => _copy + _alter > 0;
 
-    public LinkOptions Apply(LinkOptions link) => _storm + _copy + _lie + _alter == 0 ? link : new()
+    public bool LosesResets => _loseResets > 0;
+
+    public LinkOptions Apply(LinkOptions link) => _storm + _copy + _lie + _alter + _loseResets == 0 ? link : new()
     {
         AToB = link.AToB with { Rewrite = Rewriter(_seedAToB, fromA: true, link.AToB.Rewrite) },
         BToA = link.BToA with { Rewrite = Rewriter(_seedBToA, fromA: false, link.BToA.Rewrite) },
@@ -54,7 +58,7 @@ internal sealed class Tamperer
     }
 
     public override string ToString() =>
-        $"{(_storm > 0 ? $", storms {_storm:P1}" : "")}{(_copy > 0 ? $", altered copies {_copy:P1}" : "")}{(_lie > 0 ? $", ICMP lies {_lie:P1}" : "")}{(_alter > 0 ? $", altered headers {_alter:P1}" : "")}";
+        $"{(_storm > 0 ? $", storms {_storm:P1}" : "")}{(_copy > 0 ? $", altered copies {_copy:P1}" : "")}{(_lie > 0 ? $", ICMP lies {_lie:P1}" : "")}{(_alter > 0 ? $", altered headers {_alter:P1}" : "")}{(_loseResets > 0 ? $", resets lost {_loseResets:P0}" : "")}";
 
     private Func<long, ReadOnlyMemory<byte>, IReadOnlyList<byte[]>> Rewriter(int seed, bool fromA, Func<long, ReadOnlyMemory<byte>, IReadOnlyList<byte[]>>? inner)
     {
@@ -77,6 +81,11 @@ internal sealed class Tamperer
         if (!Segments.IsSegment(packet))
         {
             passed.Add(packet);
+            return;
+        }
+
+        if ((Segments.Flags(packet) & TcpFlags.Rst) != 0 && random.NextDouble() < _loseResets)
+        {
             return;
         }
 
