@@ -80,6 +80,7 @@ internal sealed partial class TcpEndpoint
 
         if (start > next)
         {
+            _outOfOrderSegments++;
             return HoldOutOfOrder(now, start, payload);
         }
 
