@@ -104,6 +104,8 @@ public sealed class IpStackOptions
         CheckTcp(nameof(tcp.SendBufferSize), tcp.SendBufferSize, tcp.SendBufferSize is null or (>= 1 and <= BufferSizeMax), "is 1 octet to 1 GiB");
         CheckTcp(nameof(tcp.MaxReceiveBufferSize), tcp.MaxReceiveBufferSize, tcp.MaxReceiveBufferSize is >= 1 and <= BufferSizeMax, "is 1 octet to 1 GiB");
         CheckTcp(nameof(tcp.MaxSendBufferSize), tcp.MaxSendBufferSize, tcp.MaxSendBufferSize is >= 1 and <= BufferSizeMax, "is 1 octet to 1 GiB");
+        CheckTcp(nameof(tcp.PathMtuProbing), tcp.PathMtuProbing, Enum.IsDefined(tcp.PathMtuProbing), "is Off, OnBlackHole or Always");
+        CheckTcp(nameof(tcp.PathMtuProbeBase), tcp.PathMtuProbeBase, tcp.PathMtuProbeBase is >= 512 and <= 65_495, "is 512 to 65,495 octets");
         CheckTcp(nameof(tcp.DelayedAck), tcp.DelayedAck, tcp.DelayedAck >= TimeSpan.Zero && tcp.DelayedAck < TimeSpan.FromSeconds(0.5), "is zero to less than 0.5 s (RFC 9293 MUST-40)");
         CheckTcp(nameof(tcp.MinRto), tcp.MinRto, tcp.MinRto >= TimeSpan.FromMilliseconds(1), "is at least 1 ms");
         CheckTcp(nameof(tcp.MaxRto), tcp.MaxRto, tcp.MaxRto >= tcp.MinRto, "is not less than MinRto");

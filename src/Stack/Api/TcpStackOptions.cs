@@ -61,6 +61,12 @@ public sealed class TcpStackOptions
     /// <summary>How large an automatic send buffer may become, in octets: 1 to 1 GiB.</summary>
     public int MaxSendBufferSize { get; set; } = 4 * 1024 * 1024;
 
+    /// <summary>Whether connections find the path MTU by probing (RFC 4821), beside what ICMP tells.</summary>
+    public PathMtuProbing PathMtuProbing { get; set; } = PathMtuProbing.OnBlackHole;
+
+    /// <summary>The segment size that probing begins with and falls back to, in octets of payload and options: 512 to 65,495 (RFC 4821 §7.2: 1024).</summary>
+    public int PathMtuProbeBase { get; set; } = 1024;
+
     /// <summary>How long an ACK may wait for another segment or for data to ride on (RFC 9293 MUST-40: below 0.5 s). Zero switches delaying off.</summary>
     public TimeSpan DelayedAck { get; set; } = TimeSpan.FromMilliseconds(40);
 

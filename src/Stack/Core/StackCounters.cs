@@ -164,6 +164,9 @@ internal sealed class StackCounters
     public long TcpOutOfOrderPruned;
     public long TcpAbortsOnMemory;
     public long TcpPmtuReductions;
+    public long TcpMtuProbesArrived;
+    public long TcpMtuProbesLost;
+    public long TcpBlackHoles;
     public long CryptHandshakes;
     public long CryptResumptions;
     public long CryptFailures;

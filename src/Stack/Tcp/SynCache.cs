@@ -422,28 +422,7 @@ internal sealed class SynCache(TcpLayer tcp)
             return DropReason.CryptQueueFull;
         }
 
-        HalfOpen half = new(this)
-        {
-            Tuple = tuple,
-            Listener = listener,
-            Options = listener.Options,
-            Iss = iss,
-            Irs = irs,
-            Agreed = facts.Agreed,
-            Window = (uint)Math.Min(listener.Options.FirstReceiveBuffer(_core.Options.Tcp), 0xFFFF),
-            Shift = facts.Agreed.WindowScaling ? listener.Options.WindowShift(_core.Options.Tcp) : (byte)0,
-            TsRecent = seg.TsVal,
-            ArrivedAt = now,
-            Crypt = CryptBlock.FromCookie(layer, settings, facts),
-        };
-        if (later is not null)
-        {
-            Remove(later);
-        }
-
-        TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
-        tcp.Add(endpoint, tuple);
-        _core.Counters.TcpPassiveOpens++;
+        TcpEndpoint endpoint = Revive(now, listener, tuple, seg, facts.Agreed, CryptBlock.FromCookie(layer, settings, facts), later);
         _core.Counters.CryptCookiesAccepted++;
         endpoint.HandOverTo(listener);
         return endpoint.OnSegment(now, seg);
@@ -485,13 +464,22 @@ internal sealed class SynCache(TcpLayer tcp)
             return DropReason.TcpAcceptQueueFull;
         }
 
+        TcpEndpoint endpoint = Revive(now, listener, tuple, seg, agreed, crypt, later);
+        _core.Counters.TcpSynCookiesAccepted++;
+        listener.Enqueue(endpoint);
+        return endpoint.OnSegment(now, seg);
+    }
+
+    /// <summary>The connection that a cookie stood for.</summary>
+    private TcpEndpoint Revive(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, in SynAgreement agreed, CryptBlock? crypt, HalfOpen? later)
+    {
         HalfOpen half = new(this)
         {
             Tuple = tuple,
             Listener = listener,
             Options = listener.Options,
-            Iss = iss,
-            Irs = irs,
+            Iss = seg.Ack - 1u,
+            Irs = seg.Seq - 1u,
             Agreed = agreed,
             Window = (uint)Math.Min(listener.Options.FirstReceiveBuffer(_core.Options.Tcp), 0xFFFF),
             Shift = agreed.WindowScaling ? listener.Options.WindowShift(_core.Options.Tcp) : (byte)0,
@@ -507,9 +495,7 @@ internal sealed class SynCache(TcpLayer tcp)
         TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
         tcp.Add(endpoint, tuple);
         _core.Counters.TcpPassiveOpens++;
-        _core.Counters.TcpSynCookiesAccepted++;
-        listener.Enqueue(endpoint);
-        return endpoint.OnSegment(now, seg);
+        return endpoint;
     }
 
     private void SendSynAckWithIsnCookie(TcpInstant now, HalfOpen half)

@@ -61,23 +61,30 @@ internal sealed partial class TcpEndpoint
         _core.Ip.OnPathMtu(now, Tuple.Remote.Address, mtu);
         _core.Counters.TcpPmtuReductions++;
         _pendingMtu = 0;
+        _search?.OnTooBig(mtu);
         RefreshPathMtu(now);
 
         // What is in flight and too big is lost: resend at once, with no congestion response (RFC 1191 §6.5).
         if (State != TcpState.SynSent && MarkTooBig())
         {
-            if (_lossState != LossState.Loss)
-            {
-                _recover = _snd.Nxt;
-                _congestion.Ssthresh = CurrentSsthresh;
-                _undo.IsPossible = false;
-                _undo.PriorSsthresh = 0;
-                _lossState = LossState.Loss;
-            }
-
-            _frto = Frto.Off;
-            MarkReady();
+            RepeatWithoutResponse();
         }
+    }
+
+    /// <summary>What is marked lost goes out again, and the congestion window stays what it is: the size was at fault.</summary>
+    private void RepeatWithoutResponse()
+    {
+        if (_lossState != LossState.Loss)
+        {
+            _recover = _snd.Nxt;
+            _congestion.Ssthresh = CurrentSsthresh;
+            _undo.IsPossible = false;
+            _undo.PriorSsthresh = 0;
+            _lossState = LossState.Loss;
+        }
+
+        _frto = Frto.Off;
+        MarkReady();
     }
 
     private bool MarkTooBig()

@@ -35,7 +35,7 @@ internal sealed partial class TcpEndpoint
         SendMss = EffectiveMss,
         PeerMss = _agreed.PeerMss,
         AdvertisedMss = AdvertisedMss,
-        PathMtu = _pathMtu,
+        PathMtu = Math.Min(_pathMtu, _search?.Verified ?? int.MaxValue),
         CongestionWindow = _congestion.Cwnd,
         SlowStartThreshold = _congestion.Ssthresh,
         PeerWindow = _snd.Wnd,

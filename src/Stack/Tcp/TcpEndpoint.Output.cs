@@ -28,7 +28,8 @@ internal sealed partial class TcpEndpoint
     /// <param name="HasFin">FIN rides along.</param>
     /// <param name="IsProbe">A tail loss probe (RFC 8985 §7): the congestion window does not hold it back.</param>
     /// <param name="WaitFor">With Nothing: the timer that must run so that the wait ends by itself.</param>
-    private readonly record struct SendDecision(SendKind Kind, Seq<Local> Seq = default, int Length = 0, bool HasFin = false, TcpTimer? WaitFor = null, bool IsProbe = false);
+    /// <param name="IsPathProbe">One segment, larger than those known to arrive (RFC 4821).</param>
+    private readonly record struct SendDecision(SendKind Kind, Seq<Local> Seq = default, int Length = 0, bool HasFin = false, TcpTimer? WaitFor = null, bool IsProbe = false, bool IsPathProbe = false);
 
     /// <summary>A lowered path MTU is forgotten after ten minutes (RFC 1191 §6.3): so often a connection looks whether a larger one may be tried.</summary>
     private static readonly TimeSpan s_pathMtuAge = TimeSpan.FromMinutes(1);
@@ -58,7 +59,7 @@ internal sealed partial class TcpEndpoint
     {
         get
         {
-            int mss = Math.Min(_agreed.PeerMss, _pathMtu - SegmentWriter.PayloadOffset(0));
+            int mss = Math.Min(_agreed.PeerMss, Math.Min(_pathMtu, _search?.Verified ?? int.MaxValue) - SegmentWriter.PayloadOffset(0));
             if (Options.MaximumSegmentSize is int limit)
             {
                 mss = Math.Min(mss, Math.Max(limit, SynAgreement.PeerMssFloor));
@@ -173,7 +174,7 @@ internal sealed partial class TcpEndpoint
 
         int usable = _snd.Una + _snd.Wnd - _snd.Nxt;
         uint flight = FlightSize;
-        int fullSize = SegmentMss(now, _snd.Nxt, out _);
+        int fullSize = SegmentMss(now, _snd.Nxt, out long sameKeys);
         if (usable <= 0)
         {
             // RFC 9293 §3.8.6.1: only probes learn that a closed window has opened. With data in flight the retransmission timer does it.
@@ -190,6 +191,11 @@ internal sealed partial class TcpEndpoint
         if (allowed < Math.Min(Math.Min(unsent, usable), fullSize))
         {
             ValidateCwnd(now, isLimited: true);
+        }
+
+        if (_search is not null && DecidePathProbe(now, fullSize, Math.Min(unsent, usable), Math.Min(allowed, sameKeys), out SendDecision probe))
+        {
+            return probe;
         }
 
         long room2 = Math.Min(usable, allowed);
@@ -402,6 +408,11 @@ internal sealed partial class TcpEndpoint
         _timers.Cancel(TcpTimer.Persist);
         _timers.Cancel(TcpTimer.Cork);
         OnSent(now, decision, into.GsoSize);
+        if (decision.IsPathProbe)
+        {
+            _search!.OnSent(decision.Seq, _snd.Nxt);
+        }
+
         ValidateCwnd(now, isLimited: false);
     }
 
@@ -444,6 +455,12 @@ internal sealed partial class TcpEndpoint
     /// <summary>Part of what is in flight was sent again.</summary>
     private void OnRepeated(TcpInstant now, Seq<Local> start, int octets, int gsoSize)
     {
+        if (_search is { IsOut: true } search && start < search.End && start + octets > search.Start)
+        {
+            // What arrives now need not be the probe.
+            search.OnInconclusive();
+        }
+
         int index = _sent.Find(start);
         if (_sent[index].Start < start)
         {
@@ -508,7 +525,7 @@ internal sealed partial class TcpEndpoint
             urgent = (ushort)Math.Min(_snd.Up - decision.Seq, 0xFFFF);
         }
 
-        Write(now, into, decision.Seq, flags, options.Written, decision.Length, decision.Length > mss ? mss : 0, urgent, isNewData: decision.Kind == SendKind.Data && decision.Length > 0);
+        Write(now, into, decision.Seq, flags, options.Written, decision.Length, decision.Length > mss && !decision.IsPathProbe ? mss : 0, urgent, isNewData: decision.Kind == SendKind.Data && decision.Length > 0);
         Protect(now, into, decision.Seq, decision.Length + (decision.HasFin ? 1 : 0), tagOffset, plan);
     }
 

@@ -221,7 +221,11 @@ internal sealed partial class TcpEndpoint
 
         if (_sent.Lost > 0)
         {
-            EnterRecovery(now, ack.IsCongestionEcho);
+            if (!IsPathProbeLost(now))
+            {
+                EnterRecovery(now, ack.IsCongestionEcho);
+            }
+
             return;
         }
 
@@ -335,7 +339,7 @@ internal sealed partial class TcpEndpoint
         long pipe = Pipe;
         long markedBefore = _sent.MarkedLost;
         DetectByTime(now);
-        if (Pipe == pipe || _sent.Lost == 0)
+        if (Pipe == pipe || _sent.Lost == 0 || (_lossState < LossState.Reduced && IsPathProbeLost(now)))
         {
             return;
         }

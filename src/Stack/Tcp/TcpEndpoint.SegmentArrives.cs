@@ -439,12 +439,13 @@ internal sealed partial class TcpEndpoint
 
         if (dataOctets >= EffectiveMss)
         {
-            _largestAcked = Math.Max(_largestAcked, Math.Min(_pathMtu, _agreed.PeerMss + SegmentWriter.PayloadOffset(0)));
+            _largestAcked = Math.Max(_largestAcked, SegmentMtu);
             _pendingMtu = 0;
         }
 
         if (dataOctets > 0)
         {
+            CheckPathProbe(now);
             TuneSendBuffer();
             _core.Raise(this, CoreEvents.Writable);
         }

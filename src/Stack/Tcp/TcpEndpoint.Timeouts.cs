@@ -102,6 +102,7 @@ internal sealed partial class TcpEndpoint
             ApplyPathMtu(now, _pendingMtu);
         }
 
+        CheckBlackHole(now);
         EnterLoss(now);
         ForgetProbe();
         _timers.Cancel(TcpTimer.Reordering);

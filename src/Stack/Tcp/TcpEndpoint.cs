@@ -280,6 +280,7 @@ internal sealed partial class TcpEndpoint : CoreObject
     {
         WasEstablished = true;
         EstablishedAt = now;
+        StartPathSearch();
         _core.Counters.TcpCurrEstab++;
         Enter(TcpState.Established);
         _lastReceivedAt = now;

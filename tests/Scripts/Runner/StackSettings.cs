@@ -129,6 +129,12 @@ internal static partial class StackSettings
             case "tcp_slow_start_after_idle":
                 tcp.WindowDecay = value != "0";
                 break;
+            case "tcp_mtu_probing":
+                tcp.PathMtuProbing = (PathMtuProbing)Number(value);
+                break;
+            case "tcp_base_mss":
+                tcp.PathMtuProbeBase = Number(value);
+                break;
             case "tcp_rto_max_ms":
                 tcp.MaxRto = TimeSpan.FromMilliseconds(Number(value));
                 break;
@@ -218,6 +224,12 @@ internal static partial class StackSettings
                 break;
             case "windowdecay":
                 tcp.WindowDecay = Switch(value);
+                break;
+            case "taillossprobe":
+                tcp.TailLossProbe = Switch(value);
+                break;
+            case "pathmtuprobing":
+                tcp.PathMtuProbing = Enum.Parse<PathMtuProbing>(value, ignoreCase: true);
                 break;
             case "address":
                 options.Addresses.Add(IPPrefixAddress.Parse(value));

@@ -214,6 +214,15 @@ public sealed record IpStackStatistics
     /// <summary>Reductions of a connection's path MTU.</summary>
     public long TcpPmtuReductions { get; init; }
 
+    /// <summary>Segments larger than those known to arrive that arrived (<see cref="TcpStackOptions.PathMtuProbing"/>).</summary>
+    public long TcpMtuProbesArrived { get; init; }
+
+    /// <summary>Such segments that were lost.</summary>
+    public long TcpMtuProbesLost { get; init; }
+
+    /// <summary>Times that a connection made its segments smaller because none arrived (RFC 4821 §7.7).</summary>
+    public long TcpBlackHoles { get; init; }
+
     /// <summary>tcpcrypt handshakes with a key exchange that succeeded.</summary>
     public long CryptHandshakes { get; init; }
 
@@ -363,6 +372,9 @@ public sealed record IpStackStatistics
             TcpOutOfOrderPruned = Volatile.Read(ref c.TcpOutOfOrderPruned),
             TcpAbortsOnMemory = Volatile.Read(ref c.TcpAbortsOnMemory),
             TcpPmtuReductions = Volatile.Read(ref c.TcpPmtuReductions),
+            TcpMtuProbesArrived = Volatile.Read(ref c.TcpMtuProbesArrived),
+            TcpMtuProbesLost = Volatile.Read(ref c.TcpMtuProbesLost),
+            TcpBlackHoles = Volatile.Read(ref c.TcpBlackHoles),
             CryptHandshakes = Volatile.Read(ref c.CryptHandshakes),
             CryptResumptions = Volatile.Read(ref c.CryptResumptions),
             CryptFailures = Volatile.Read(ref c.CryptFailures),

@@ -15,8 +15,7 @@ internal readonly record struct CookieFacts
 }
 
 /// <summary>
-/// SYNCOOKIE ([TD-58]): under flood the listener answers with CRYPT and keeps nothing; INIT1 brings back what it has to know, in eight octets that nobody else can make. Two keys are alive at a time,
-/// so a cookie is good for one to two minutes.
+/// SYNCOOKIE ([TD-58]): under flood the listener answers with CRYPT and keeps nothing; INIT1 brings back what it has to know, in eight octets that nobody else can make.
 /// </summary>
 internal sealed class SynCookie(IRandomSource random)
 {
@@ -24,35 +23,31 @@ internal sealed class SynCookie(IRandomSource random)
 
     private const int HashLength = 6;
 
-    private static readonly TimeSpan s_epoch = TimeSpan.FromSeconds(64);
-
     /// <summary>What the peer's MSS is rounded down to: its octets would not fit into the cookie.</summary>
     private static ReadOnlySpan<ushort> MssTable => [SynAgreement.PeerMssFloor, 128, 256, 384, 512, 536, 768, 1024, 1220, 1300, 1360, 1400, 1440, 1460, 4096, 8960];
 
     private static ReadOnlySpan<TcpcryptKeyExchange> KeyExchanges => [TcpcryptKeyExchange.EcdheP256, TcpcryptKeyExchange.EcdheP521, TcpcryptKeyExchange.OaepRsa];
 
-    private SipHash _current = new(random);
-    private SipHash _previous = new(random);
-    private long _epoch = -1;
+    private readonly CookieKeys _keys = new(random);
 
     /// <summary>Writes the cookie for a SYN,ACK.</summary>
     public void Write(TcpInstant now, in FourTuple tuple, Seq<Local> iss, Seq<Remote> irs, in CookieFacts facts, Span<byte> cookie)
     {
-        Advance(now);
+        _keys.Advance(now);
         int mss = 0;
         while (mss + 1 < MssTable.Length && MssTable[mss + 1] <= facts.Agreed.PeerMss)
         {
             mss++;
         }
 
-        cookie[0] = (byte)(((int)_epoch & 1)
+        cookie[0] = (byte)((int)_keys.CurrentBit
             | (facts.IsRemoteAware ? 2 : 0)
             | (facts.Agreed.WindowScaling ? 4 : 0)
             | (facts.Agreed.Sack ? 8 : 0)
             | (facts.Agreed.Timestamps ? 16 : 0)
             | (KeyExchanges.IndexOf(facts.KeyExchange) << 5));
         cookie[1] = (byte)((mss << 4) | facts.Agreed.PeerShift);
-        Hash(_current, tuple, iss, irs, cookie[..2], cookie[2..]);
+        Hash(_keys.Current, tuple, iss, irs, cookie[..2], cookie[2..]);
     }
 
     /// <summary>Reads a cookie that came back with INIT1; false when it is not ours, or too old.</summary>
@@ -64,9 +59,9 @@ internal sealed class SynCookie(IRandomSource random)
             return false;
         }
 
-        Advance(now);
+        _keys.Advance(now);
         Span<byte> expected = stackalloc byte[HashLength];
-        Hash((cookie[0] & 1) == (int)(_epoch & 1) ? _current : _previous, tuple, iss, irs, cookie[..2], expected);
+        Hash(_keys.Of(cookie[0] & 1u), tuple, iss, irs, cookie[..2], expected);
         int keyExchange = cookie[0] >> 5;
         if (!System.Security.Cryptography.CryptographicOperations.FixedTimeEquals(expected, cookie[2..]) || keyExchange >= KeyExchanges.Length)
         {
@@ -89,27 +84,10 @@ internal sealed class SynCookie(IRandomSource random)
         return true;
     }
 
-    private void Advance(TcpInstant now)
-    {
-        long epoch = now.SinceStart.Ticks / s_epoch.Ticks;
-        if (epoch == _epoch)
-        {
-            return;
-        }
-
-        // After a pause both are new: a bit of the epoch must not bring an old one back.
-        _previous = epoch == _epoch + 1 ? _current : new SipHash(random);
-        _current = new SipHash(random);
-        _epoch = epoch;
-    }
-
     private static void Hash(SipHash hash, in FourTuple tuple, Seq<Local> iss, Seq<Remote> irs, ReadOnlySpan<byte> facts, Span<byte> destination)
     {
-        Span<byte> message = stackalloc byte[22];
-        BinaryPrimitives.WriteUInt32BigEndian(message, tuple.Local.Address.Value);
-        BinaryPrimitives.WriteUInt32BigEndian(message[4..], tuple.Remote.Address.Value);
-        BinaryPrimitives.WriteUInt16BigEndian(message[8..], tuple.Local.Port);
-        BinaryPrimitives.WriteUInt16BigEndian(message[10..], tuple.Remote.Port);
+        Span<byte> message = stackalloc byte[CookieKeys.TupleLength + 10];
+        CookieKeys.WriteTuple(message, tuple);
         BinaryPrimitives.WriteUInt32BigEndian(message[12..], iss.Value);
         BinaryPrimitives.WriteUInt32BigEndian(message[16..], irs.Value);
         facts.CopyTo(message[20..]);
