@@ -68,6 +68,9 @@ public enum SteppedSocketOption
 
     /// <summary>Seconds that a closed connection may wait in FIN-WAIT-2 for the peer's FIN: 1 to 120; 0 = as the stack's settings say (TCP_LINGER2).</summary>
     FinWait2Timeout,
+
+    /// <summary>Octets never sent from which on a send would block, whatever room there is; the socket is writable again below half of that. 0 = none (TCP_NOTSENT_LOWAT).</summary>
+    NotSentLowWater,
 }
 
 /// <summary>What <see cref="SteppedSocket.Poll"/> finds, as Linux's poll(2) computes it.</summary>

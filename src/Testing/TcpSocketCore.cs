@@ -18,6 +18,9 @@ internal sealed class TcpSocketCore : SocketCore
     private bool _isReadShut;
     private bool _isWriteShut;
 
+    /// <summary>TCP_NOTSENT_LOWAT; 0 = none.</summary>
+    private long _notSentLowWater;
+
     /// <summary>The endpoint's error that the application has already been told.</summary>
     private SocketError _takenError;
 
@@ -163,7 +166,7 @@ internal sealed class TcpSocketCore : SocketCore
             return SocketError.WouldBlock;
         }
 
-        connection = new TcpSocketCore(Stack, endpoint);
+        connection = new TcpSocketCore(Stack, endpoint) { _notSentLowWater = _notSentLowWater };
         Stack.Flush();
         return SocketError.Success;
     }
@@ -232,7 +235,7 @@ internal sealed class TcpSocketCore : SocketCore
             return SocketError.Success;
         }
 
-        sent = Math.Min(data.Length, endpoint.SendSpace);
+        sent = _notSentLowWater > 0 && endpoint.Unsent >= _notSentLowWater ? 0 : Math.Min(data.Length, endpoint.SendSpace);
         if (sent == 0)
         {
             return SocketError.WouldBlock;
@@ -353,6 +356,17 @@ internal sealed class TcpSocketCore : SocketCore
 
     public override SocketError SetOption(SteppedSocketOption option, long value)
     {
+        if (option == SteppedSocketOption.NotSentLowWater)
+        {
+            if (value is < 0 or > uint.MaxValue)
+            {
+                return SocketError.InvalidArgument;
+            }
+
+            _notSentLowWater = value;
+            return SocketError.Success;
+        }
+
         SocketError error = TcpSocketOptions.Set(Options, Stack.Core.Options.Tcp, option, value);
         if (error == SocketError.Success)
         {
@@ -369,6 +383,9 @@ internal sealed class TcpSocketCore : SocketCore
         {
             case SteppedSocketOption.Error:
                 value = (long)TakeError();
+                return SocketError.Success;
+            case SteppedSocketOption.NotSentLowWater:
+                value = _notSentLowWater;
                 return SocketError.Success;
             case SteppedSocketOption.AcceptConnections:
                 value = IsListening ? 1 : 0;
@@ -417,8 +434,9 @@ internal sealed class TcpSocketCore : SocketCore
                 flags |= SteppedPollFlags.In;
             }
 
-            // A live connection is writable while at least a third of the send buffer is free.
-            if (writeShut || LiveEndpoint is not { } endpoint || (endpoint.SendSpace > 0 && endpoint.SendSpace >= endpoint.SendQueue.Length / 2))
+            // A live connection is writable while at least a third of the send buffer is free, and less than half of the low-water mark is unsent.
+            if (writeShut || LiveEndpoint is not { } endpoint
+                || (endpoint.SendSpace > 0 && endpoint.SendSpace >= endpoint.SendQueue.Length / 2 && (_notSentLowWater == 0 || 2 * endpoint.Unsent < _notSentLowWater)))
             {
                 flags |= SteppedPollFlags.Out;
             }

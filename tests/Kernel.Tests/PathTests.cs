@@ -60,6 +60,28 @@ public class PathTests : KernelFixture
         Assert.That(next.GetInfo().PathMtu, Is.EqualTo(700));
     }
 
+    /// <summary>A router that drops what is too big and says nothing (RFC 2923 §2.1).</summary>
+    [Test]
+    [Spec("4821-2")]
+    public async Task A_black_hole_is_found_and_the_size_of_the_path_by_probing()
+    {
+        await StartAsync();
+        NetworkNamespace far = AddNetworkBehindKernel();
+        (TcpConnection ours, Socket fars) = await ConnectToFarAsync(far);
+        await using Stream stream = ours.GetStream(ownsConnection: false);
+        await using NetworkStream farStream = new(fars, ownsSocket: false);
+        Namespace.Run("ip", "route", "change", "10.98.0.0/24", "dev", "near0", "mtu", "1300");
+        Namespace.Run("ip", "rule", "add", "ipproto", "icmp", "prio", "1", "blackhole");
+        byte[] data = Pattern(20 * Megabyte);
+        Task<byte[]> arriving = ReadAsync(farStream, data.Length);
+        await stream.WriteAsync(data).AsTask().WaitAsync(Patience);
+        Assert.That(Hash(await arriving), Is.EqualTo(Hash(data)));
+        Assert.That(ours.GetInfo().PathMtu, Is.InRange(1064, 1300));
+        IpStackStatistics statistics = Stack.GetStatistics();
+        Assert.That((statistics.TcpBlackHoles, statistics.IcmpInMsgs), Is.EqualTo((1, 0)));
+        Assert.That(statistics.TcpMtuProbesArrived + statistics.TcpMtuProbesLost, Is.GreaterThan(0));
+    }
+
     [Test]
     public async Task Transfer_stalls_while_the_link_is_down_and_then_goes_on()
     {

@@ -1,8 +1,13 @@
+using System.Net.NetworkInformation;
+
 namespace Tcpcrypt;
 
 /// <summary>A connection's variables at one instant. Times are <see cref="TimeSpan.Zero"/> and counts 0 where nothing was measured yet.</summary>
 public sealed record TcpInfo
 {
+    /// <summary>The state.</summary>
+    public TcpState State { get; init; } = TcpState.Closed;
+
     /// <summary>The smoothed round-trip time (RFC 6298).</summary>
     public TimeSpan SmoothedRtt { get; init; }
 
@@ -45,6 +50,12 @@ public sealed record TcpInfo
     /// <summary>The peer's window shift count.</summary>
     public int PeerWindowScale { get; init; }
 
+    /// <summary>The own window shift count.</summary>
+    public int ReceiveWindowScale { get; init; }
+
+    /// <summary>The size of the segments that the peer sends, in payload octets, as far as it was seen.</summary>
+    public int ReceiveMss { get; init; }
+
     /// <summary>True when timestamps are in use.</summary>
     public bool Timestamps { get; init; }
 
@@ -78,8 +89,11 @@ public sealed record TcpInfo
     /// <summary>Retransmission time-outs.</summary>
     public long Timeouts { get; init; }
 
-    /// <summary>Consecutive time-outs without progress.</summary>
+    /// <summary>Consecutive time-outs, or probes of a closed window, without progress.</summary>
     public int Backoff { get; init; }
+
+    /// <summary>Probes of a closed window and keep-alive probes that the peer has not answered.</summary>
+    public int Probes { get; init; }
 
     /// <summary>Octets sent and not acknowledged (FlightSize).</summary>
     public long Unacknowledged { get; init; }
@@ -104,6 +118,33 @@ public sealed record TcpInfo
 
     /// <summary>Octets in flight that are taken for lost.</summary>
     public long Lost { get; init; }
+
+    /// <summary>Octets in flight that were sent more than once.</summary>
+    public long Repeated { get; init; }
+
+    /// <summary>By how many segments the path is known to reorder: 3 at least, the threshold of duplicate ACKs.</summary>
+    public int Reordering { get; init; }
+
+    /// <summary>Duplicates that the peer has told of (D-SACK, RFC 2883).</summary>
+    public long DuplicateSacks { get; init; }
+
+    /// <summary>Segments received out of order.</summary>
+    public long OutOfOrderSegments { get; init; }
+
+    /// <summary>Time since payload was last sent; since the connection was established when none was.</summary>
+    public TimeSpan SinceDataSent { get; init; }
+
+    /// <summary>Time since payload last came in order; since the connection was established when none has.</summary>
+    public TimeSpan SinceDataReceived { get; init; }
+
+    /// <summary>Time since an acknowledgment last came; since the connection was established when none has.</summary>
+    public TimeSpan SinceAckReceived { get; init; }
+
+    /// <summary>The time in which there was something to send or unacknowledged.</summary>
+    public TimeSpan BusyTime { get; init; }
+
+    /// <summary>The part of <see cref="BusyTime"/> in which the peer's window was what held data back.</summary>
+    public TimeSpan WindowLimitedTime { get; init; }
 
     /// <summary>"open", "disorder" (something arrived out of order), "cwr" (congestion was signalled), "recovery" (fast recovery) or "loss" (after a time-out).</summary>
     public string RecoveryState { get; init; } = "open";

@@ -37,6 +37,12 @@ public sealed class TcpStackOptions
     /// <summary>Send a probe about two round trips after the last segment, so that a loss at the end needs no time-out (TLP, RFC 8985 §7). Needs selective acknowledgments.</summary>
     public bool TailLossProbe { get; set; } = true;
 
+    /// <summary>
+    /// A congestion window that the application leaves unused decays, while nothing is sent down to the initial one (RFC 2861, RFC 5681 §4.1). False keeps it, for long-lived connections on paths that do not
+    /// change: after a pause what is queued leaves in one burst. Without decay an unused window does not grow either.
+    /// </summary>
+    public bool WindowDecay { get; set; } = true;
+
     /// <summary>The initial congestion window in segments (RFC 6928): 1 to 100.</summary>
     public int InitialWindowSegments { get; set; } = 10;
 

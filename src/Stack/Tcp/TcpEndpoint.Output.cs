@@ -101,6 +101,7 @@ internal sealed partial class TcpEndpoint
 
             SendDecision decision = Decide(now);
             emitted = Execute(now, decision, into);
+            AccountSending(now);
         }
 
         if (_rekeying is not null)
@@ -138,6 +139,7 @@ internal sealed partial class TcpEndpoint
 
     private SendDecision DecideData(TcpInstant now)
     {
+        _isWindowLimited = false;
         if (!CanSendData)
         {
             return default;
@@ -176,6 +178,7 @@ internal sealed partial class TcpEndpoint
         if (usable <= 0)
         {
             // RFC 9293 §3.8.6.1: only probes learn that a closed window has opened. With data in flight the retransmission timer does it.
+            _isWindowLimited = true;
             return flight == 0 ? new SendDecision(SendKind.Nothing, WaitFor: TcpTimer.Persist) : default;
         }
 
@@ -221,6 +224,7 @@ internal sealed partial class TcpEndpoint
             bool isWindowHalf = room2 == usable && length >= _snd.MaxWnd / 2 && mayPush;
             if (!isWindowHalf && !_forceSend)
             {
+                _isWindowLimited = room2 == usable && usable < Math.Min(unsent, fullSize);
                 TcpTimer? wait = flight > 0 ? null : IsCorked && isTail ? TcpTimer.Cork : TcpTimer.Persist;
                 return new SendDecision(SendKind.Nothing, WaitFor: IsCorked && isTail ? TcpTimer.Cork : wait);
             }
@@ -442,7 +446,7 @@ internal sealed partial class TcpEndpoint
         int octets = decision.Length + (decision.HasFin ? 1 : 0);
         OnRepeated(now, decision.Seq, octets, into.GsoSize);
         int count = into.GsoSize > 0 ? (decision.Length + into.GsoSize - 1) / into.GsoSize : 1;
-        _retransmissions += count;
+        _retransmissions += (uint)count;
         _bytesRetransmitted += decision.Length;
         _core.Counters.TcpRetransSegs += count;
         if (decision.IsProbe)

@@ -46,7 +46,8 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
-        TimeSpan wait = _rtt.HasSample ? 2 * _rtt.Srtt : _core.Options.Tcp.InitialRto;
+        // A round trip too short to be seen says nothing of how long the answer takes.
+        TimeSpan wait = _rtt.Srtt > TimeSpan.Zero ? 2 * _rtt.Srtt : _core.Options.Tcp.InitialRto;
         wait += FlightSize <= EffectiveMss ? s_worstDelayedAck : s_leastProbeWait;
         TcpInstant timeout = (isAdvance ? now : _sent[0].SentAt) + _rtt.Rto;
         TcpInstant due = TcpInstant.Min(now + wait, timeout);

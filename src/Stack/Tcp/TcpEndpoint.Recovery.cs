@@ -86,7 +86,7 @@ internal sealed partial class TcpEndpoint
 
         if (ack.HasRack)
         {
-            _rack.OnDelivered(now, ack.RackSentAt, ack.RackEnd);
+            _rack.OnDelivered(ack.RackRtt, ack.RackSentAt, ack.RackEnd);
         }
 
         if (ack.IsReordered)

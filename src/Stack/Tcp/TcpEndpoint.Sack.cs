@@ -87,6 +87,7 @@ internal sealed partial class TcpEndpoint
             return;
         }
 
+        _duplicateSacks++;
         _core.Counters.TcpDuplicateSacks++;
         ack.IsDuplicateSack = true;
         ack.IsProbeDuplicate = _isProbeOut && _isProbeRepeat && right == _probeEnd;

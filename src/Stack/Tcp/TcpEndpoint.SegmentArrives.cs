@@ -394,6 +394,7 @@ internal sealed partial class TcpEndpoint
             Recover(ref ack);
         }
 
+        AccountSending(now);
         return SegmentVerdict.Processed;
     }
 

@@ -80,6 +80,7 @@ internal sealed partial class TcpEndpoint
 
         if (start > next)
         {
+            _outOfOrderSegments++;
             return HoldOutOfOrder(now, start, payload);
         }
 
@@ -215,6 +216,9 @@ internal sealed partial class TcpEndpoint
         IsFinReceived = true;
         _rcv.Nxt += 1;
         GiveUpHeld();
+
+        // The peer has nothing more to send: that some of it came twice is no news any more (as in Linux).
+        _duplicate = null;
         if (_rcv.Adv < _rcv.Nxt)
         {
             _rcv.Adv = _rcv.Nxt;

@@ -48,7 +48,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>The application leaves the window unused for an RTO: halfway down to what was used (RFC 2861 §3.1).</summary>
     private void Decay(TcpInstant now)
     {
-        if (_lossState == LossState.Open)
+        if (_lossState == LossState.Open && _core.Options.Tcp.WindowDecay)
         {
             long used = Math.Max(_cwndUsed, InitialWindow);
             if (used < _congestion.Cwnd)
@@ -66,7 +66,7 @@ internal sealed partial class TcpEndpoint
     private long CwndAfterPause(TcpInstant now)
     {
         long cwnd = _congestion.Cwnd;
-        if (FlightSize > 0 || _lastSentAt == default)
+        if (FlightSize > 0 || _lastSentAt == default || !_core.Options.Tcp.WindowDecay)
         {
             return cwnd;
         }

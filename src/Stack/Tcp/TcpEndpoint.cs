@@ -152,8 +152,8 @@ internal sealed partial class TcpEndpoint : CoreObject
     private long _bytesRetransmitted;
     private long _segmentsSent;
     private long _segmentsReceived;
-    private long _retransmissions;
-    private long _timeouts;
+    private uint _retransmissions;
+    private uint _timeouts;
 
     /// <summary>FlightSize (RFC 5681 §2): sent and not acknowledged, in octets of sequence space.</summary>
     private uint FlightSize => unchecked(_snd.Nxt.Value - _snd.Una.Value);
@@ -172,45 +172,6 @@ internal sealed partial class TcpEndpoint : CoreObject
         // When our FIN is acknowledged SND.UNA is one behind the data's end.
         return _isFinAcked ? offset + 1 : offset;
     }
-
-    public TcpInfo GetInfo(TcpInstant now) => new()
-    {
-        SmoothedRtt = _rtt.Srtt,
-        RttVariation = _rtt.RttVar,
-        MinRtt = _rtt.MinRtt,
-        RetransmissionTimeout = _rtt.Rto,
-        SendMss = EffectiveMss,
-        PeerMss = _agreed.PeerMss,
-        AdvertisedMss = AdvertisedMss,
-        PathMtu = Math.Min(_pathMtu, _search?.Verified ?? int.MaxValue),
-        CongestionWindow = _congestion.Cwnd,
-        SlowStartThreshold = _congestion.Ssthresh,
-        PeerWindow = _snd.Wnd,
-        ReceiveWindow = _rcv.Wnd,
-        WindowScaling = _agreed.WindowScaling,
-        PeerWindowScale = _snd.Shift,
-        Timestamps = _ts.IsOn,
-        SelectiveAcknowledgments = _agreed.Sack,
-        ExplicitCongestionNotification = _agreed.Ecn,
-        BytesSent = _bytesSent,
-        BytesAcknowledged = SendQueue.Head,
-        BytesReceived = _bytesReceived,
-        BytesRetransmitted = _bytesRetransmitted,
-        SegmentsSent = _segmentsSent,
-        SegmentsReceived = _segmentsReceived,
-        Retransmissions = _retransmissions,
-        Timeouts = _timeouts,
-        Backoff = _rtt.Backoff,
-        Unacknowledged = FlightSize,
-        Unsent = Unsent,
-        Readable = ReceiveQueue.Length,
-        OutOfOrder = _reassembler?.Length ?? 0,
-        CongestionControl = _congestion.Name,
-        PacingRate = IsPaced && PacingRate is < long.MaxValue and long rate ? rate : null,
-        Lost = _sent.Lost,
-        Sacked = _sent.Sacked,
-        RecoveryState = _lossState switch { LossState.Disorder => "disorder", LossState.Reduced => "cwr", LossState.Recovery => "recovery", LossState.Loss => "loss", _ => "open" },
-    };
 
     /// <summary>An active OPEN: SYN-SENT with a SYN to send.</summary>
     public static TcpEndpoint Open(TcpLayer tcp, TcpInstant now, long id, FourTuple tuple, TcpEndpointOptions options)

@@ -1,9 +1,10 @@
 using System.Globalization;
+using System.Net.NetworkInformation;
 using System.Text.RegularExpressions;
 
 namespace Tcpcrypt.Scripts.Runner;
 
-/// <summary>The %{ assert tcpi_… }% blocks: comparisons of TCP_INFO fields with numbers, joined by "and". Any other Python is skipped with a note.</summary>
+/// <summary>The %{ assert tcpi_… }% blocks: comparisons of TCP_INFO fields, numbers and Linux's constants, joined by "and". Any other Python is skipped with a note.</summary>
 internal static partial class InfoAsserts
 {
     private static readonly Dictionary<string, long> s_constants = new()
@@ -19,13 +20,24 @@ internal static partial class InfoAsserts
         ["TCPI_OPT_ECN"] = 8,
         ["TCPI_OPT_SYN_DATA"] = 32,
         ["TCP_INFINITE_SSTHRESH"] = int.MaxValue,
+        ["TCP_ESTABLISHED"] = 1,
+        ["TCP_SYN_SENT"] = 2,
+        ["TCP_SYN_RECV"] = 3,
+        ["TCP_FIN_WAIT1"] = 4,
+        ["TCP_FIN_WAIT2"] = 5,
+        ["TCP_TIME_WAIT"] = 6,
+        ["TCP_CLOSE"] = 7,
+        ["TCP_CLOSE_WAIT"] = 8,
+        ["TCP_LAST_ACK"] = 9,
+        ["TCP_LISTEN"] = 10,
+        ["TCP_CLOSING"] = 11,
     };
 
     /// <summary>Runs the asserts.</summary>
     /// <returns>What does not hold, or null.</returns>
     public static string? Run(string code, TcpInfo info, ICollection<string> notes)
     {
-        foreach (string statement in Comment().Replace(code, "").Split(['\n', ';'], StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        foreach (string statement in Comment().Replace(code.Replace("\\\n", " ", StringComparison.Ordinal), "").Split(['\n', ';'], StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
             if (Assertion().Match(statement) is not { Success: true } assertion)
             {
@@ -35,42 +47,79 @@ internal static partial class InfoAsserts
 
             foreach (string part in assertion.Groups["test"].Value.Split(" and ", StringSplitOptions.TrimEntries))
             {
-                if (Comparison().Match(part) is not { Success: true } comparison || Field(comparison.Groups["field"].Value, info) is not { } field)
+                switch (Holds(part, info, out string actual))
                 {
-                    notes.Add($"code ignored: {part}");
-                    continue;
-                }
-
-                long actual = field;
-                string number = comparison.Groups["number"].Value;
-                if (!s_constants.TryGetValue(number, out long expected) && !long.TryParse(number, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out expected))
-                {
-                    notes.Add($"code ignored: {part}");
-                    continue;
-                }
-
-                if (comparison.Groups["mask"].Value is { Length: > 0 } mask)
-                {
-                    actual &= s_constants.TryGetValue(mask, out long bits) ? bits : long.Parse(mask, CultureInfo.InvariantCulture);
-                }
-
-                bool holds = comparison.Groups["operator"].Value switch
-                {
-                    "==" => actual == expected,
-                    "!=" => actual != expected,
-                    "<" => actual < expected,
-                    "<=" => actual <= expected,
-                    ">" => actual > expected,
-                    _ => actual >= expected,
-                };
-                if (!holds)
-                {
-                    return $"{part}, but {comparison.Groups["field"].Value} is {actual}";
+                    case null:
+                        notes.Add($"code ignored: {part}");
+                        break;
+                    case false:
+                        return $"{part}, but {actual}";
+                    default:
+                        break;
                 }
             }
         }
 
         return null;
+    }
+
+    /// <summary>A comparison of two or more values, as Python chains them: 5 &lt;= tcpi_rtt &lt; 7. Null when it is of another form or has a name that is not known here.</summary>
+    private static bool? Holds(string part, TcpInfo info, out string actual)
+    {
+        actual = "";
+        string[] pieces = Operator().Split(part.Trim('(', ')', ' '));
+        if (pieces.Length < 3 || Value(pieces[0], info, ref actual) is not { } left)
+        {
+            return null;
+        }
+
+        bool holds = true;
+        for (int i = 1; i < pieces.Length; i += 2)
+        {
+            if (Value(pieces[i + 1], info, ref actual) is not { } right)
+            {
+                return null;
+            }
+
+            holds &= pieces[i] switch
+            {
+                "==" => left == right,
+                "!=" => left != right,
+                "<" => left < right,
+                "<=" => left <= right,
+                ">" => left > right,
+                _ => left >= right,
+            };
+            left = right;
+        }
+
+        return holds;
+    }
+
+    /// <summary>A number, a constant, a field, or one of these under a mask.</summary>
+    private static long? Value(string text, TcpInfo info, ref string actual)
+    {
+        long? value = null;
+        foreach (string term in text.Split('&'))
+        {
+            string name = term.Trim('(', ')', ' ');
+            long? one = s_constants.TryGetValue(name, out long constant) ? constant
+                : long.TryParse(name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number) ? number
+                : Field(name, info);
+            if (one is null)
+            {
+                return null;
+            }
+
+            if (name.StartsWith("tcpi_", StringComparison.Ordinal))
+            {
+                actual += $"{(actual.Length > 0 ? ", " : "")}{name} is {one}";
+            }
+
+            value = value is { } other ? other & one : one;
+        }
+
+        return value;
     }
 
     [GeneratedRegex("#[^\n]*")]
@@ -79,8 +128,8 @@ internal static partial class InfoAsserts
     [GeneratedRegex(@"^assert\s*\(?(?<test>[^,]*?)\)?\s*(,.*)?$")]
     private static partial Regex Assertion();
 
-    [GeneratedRegex(@"^\(?\s*(?<field>tcpi_\w+)\s*(?:&\s*(?<mask>\w+)\s*\))?\s*(?<operator>==|!=|<=|>=|<|>)\s*(?<number>-?\w+)\s*\)?$")]
-    private static partial Regex Comparison();
+    [GeneratedRegex("(==|!=|<=|>=|<|>)")]
+    private static partial Regex Operator();
 
     /// <summary>A field in Linux's unit: segments for windows, microseconds for times.</summary>
     private static long? Field(string name, TcpInfo info)
@@ -98,6 +147,19 @@ internal static partial class InfoAsserts
             "tcpi_snd_mss" => info.SendMss,
             "tcpi_advmss" => info.AdvertisedMss,
             "tcpi_pmtu" => info.PathMtu,
+            "tcpi_state" => State(info.State),
+            "tcpi_rcv_mss" => info.ReceiveMss,
+            "tcpi_rcv_wscale" => info.ReceiveWindowScale,
+            "tcpi_reordering" => info.Reordering,
+            "tcpi_retrans" => (info.Repeated + mss - 1) / mss,
+            "tcpi_probes" => info.Probes,
+            "tcpi_dsack_dups" => info.DuplicateSacks,
+            "tcpi_rcv_ooopack" => info.OutOfOrderSegments,
+            "tcpi_last_data_sent" => (long)info.SinceDataSent.TotalMilliseconds,
+            "tcpi_last_data_recv" => (long)info.SinceDataReceived.TotalMilliseconds,
+            "tcpi_last_ack_recv" => (long)info.SinceAckReceived.TotalMilliseconds,
+            "tcpi_busy_time" => (long)info.BusyTime.TotalMicroseconds,
+            "tcpi_rwnd_limited" => (long)info.WindowLimitedTime.TotalMicroseconds,
             "tcpi_backoff" or "tcpi_retransmits" => info.Backoff,
             "tcpi_total_retrans" => info.Retransmissions,
             "tcpi_bytes_acked" => info.BytesAcknowledged,
@@ -122,4 +184,21 @@ internal static partial class InfoAsserts
             _ => null,
         };
     }
+
+    /// <summary>Linux's numbers of the states.</summary>
+    private static long? State(TcpState state) => state switch
+    {
+        TcpState.Established => 1,
+        TcpState.SynSent => 2,
+        TcpState.SynReceived => 3,
+        TcpState.FinWait1 => 4,
+        TcpState.FinWait2 => 5,
+        TcpState.TimeWait => 6,
+        TcpState.Closed => 7,
+        TcpState.CloseWait => 8,
+        TcpState.LastAck => 9,
+        TcpState.Listen => 10,
+        TcpState.Closing => 11,
+        _ => null,
+    };
 }

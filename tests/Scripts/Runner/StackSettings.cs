@@ -126,6 +126,9 @@ internal static partial class StackSettings
             case "tcp_early_retrans":
                 tcp.TailLossProbe = value != "0";
                 break;
+            case "tcp_slow_start_after_idle":
+                tcp.WindowDecay = value != "0";
+                break;
             case "tcp_mtu_probing":
                 tcp.PathMtuProbing = (PathMtuProbing)Number(value);
                 break;
@@ -218,6 +221,9 @@ internal static partial class StackSettings
                 break;
             case "challengeacks":
                 tcp.ChallengeAcksPerSecond = Number(value);
+                break;
+            case "windowdecay":
+                tcp.WindowDecay = Switch(value);
                 break;
             case "taillossprobe":
                 tcp.TailLossProbe = Switch(value);

@@ -16,7 +16,7 @@ internal sealed record SyscallResult(long Value, SocketError Error = SocketError
 }
 
 /// <summary>Carries system calls out on <see cref="SteppedSocket"/>s. File descriptors are the script's own numbers.</summary>
-internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddress, IPEndPoint connectAddress)
+internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddress, IPEndPoint connectAddress, ICollection<string> notes)
 {
     private readonly Dictionary<long, Descriptor> _descriptors = [];
 

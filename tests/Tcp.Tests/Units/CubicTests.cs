@@ -134,6 +134,7 @@ public sealed class CubicTests
     }
 
     [Test]
+    [Spec("9438-3")]
     [Spec("9438-5")]
     public void After_a_timeout_growth_starts_where_slow_start_ended()
     {
@@ -148,8 +149,24 @@ public sealed class CubicTests
             Round(cubic, 1 + (i * 0.1), 0.1);
         }
 
-        // K = 0, W_max = 70: after a second W_cubic is 70.4; Reno's part is 1 per round trip, there being no window of a loss above.
-        Assert.That(Window(cubic), Is.InRange(75, 81));
+        // K = 0, W_max = 70: after a second W_cubic is 70.4. Reno's part is 0.53 per round trip below the window of the time-out, and 1 beyond it.
+        Assert.That(Window(cubic), Is.EqualTo(75.3).Within(0.5));
+        cubic = New(10);
+        cubic.OnTimeout(At(0), 10 * Smss);
+        cubic.Cwnd = 7 * Smss;
+        for (int i = 0; i < 6; i++)
+        {
+            Round(cubic, 1 + (i * 0.01), 0.01);
+        }
+
+        Assert.That(Window(cubic), Is.InRange(9.5, 10.3));
+        double before = Window(cubic);
+        for (int i = 6; i < 10; i++)
+        {
+            Round(cubic, 1 + (i * 0.01), 0.01);
+        }
+
+        Assert.That(Window(cubic) - before, Is.EqualTo(4).Within(0.5));
     }
 
     [Test]

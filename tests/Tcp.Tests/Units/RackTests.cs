@@ -31,12 +31,12 @@ public sealed class RackTests
     {
         Seq<Local> seq = new(start);
         Rack rack = new();
-        rack.OnDelivered(At(100), At(0), seq + 1000);
-        rack.OnDelivered(At(110), At(0), seq);
+        rack.OnDelivered(TimeSpan.FromMilliseconds(100), At(0), seq + 1000);
+        rack.OnDelivered(TimeSpan.FromMilliseconds(110), At(0), seq);
         Assert.That((rack.SentAt, rack.End, rack.Rtt), Is.EqualTo((At(0), seq + 1000, TimeSpan.FromMilliseconds(110))), "sent together: the higher number was sent last");
-        rack.OnDelivered(At(120), At(5), seq + 500);
+        rack.OnDelivered(TimeSpan.FromMilliseconds(115), At(5), seq + 500);
         Assert.That((rack.SentAt, rack.End, rack.Rtt), Is.EqualTo((At(5), seq + 500, TimeSpan.FromMilliseconds(115))));
-        rack.OnDelivered(At(130), At(1), seq + 900);
+        rack.OnDelivered(TimeSpan.FromMilliseconds(129), At(1), seq + 900);
         Assert.That((rack.SentAt, rack.End), Is.EqualTo((At(5), seq + 500)), "an older one does not take it back");
     }
 

@@ -91,7 +91,6 @@ internal sealed class Cubic : CongestionController
                 // Congestion avoidance from slow start or a time-out (§4.8, §4.10): from here on up.
                 epoch.K = 0;
                 epoch.WindowMax = window;
-                epoch.WindowPrior = 0;
             }
         }
 
@@ -142,8 +141,8 @@ internal sealed class Cubic : CongestionController
     {
         OnCongestion(now, flightSize);
 
-        // §4.8: the first congestion avoidance after it starts its own epoch.
-        _epoch = null;
+        // §4.8: the first congestion avoidance after it starts where slow start has left the window; Reno's own increase is for beyond cwnd_prior all the same (§4.3).
+        _epoch = new Epoch { WindowPrior = _epoch!.WindowPrior };
         _hyStart = null;
     }
 

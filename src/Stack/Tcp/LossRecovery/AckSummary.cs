@@ -80,7 +80,14 @@ internal struct AckSummary
     /// <summary>RACK.xmit_ts, RACK.end_seq candidates (RFC 8985 §6.2 step 2): the run sent last of those delivered.</summary>
     public TcpInstant RackSentAt { get; private set; }
     public Seq<Local> RackEnd { get; private set; }
+
+    /// <summary>
+    /// RACK.rtt. Deviation: of the run that is last in sequence, those acknowledged cumulatively before those of blocks, not of the one sent last; as in Linux. An ACK for a repeat and for originals behind it
+    /// says how long these took, and what was sent with them has as long.
+    /// </summary>
+    public TimeSpan RackRtt { get; private set; }
     public bool HasRack { get; private set; }
+    private bool _hasRackRtt;
 
     public void OnOriginal(in SentSegment run, bool isCumulative)
     {
@@ -97,12 +104,18 @@ internal struct AckSummary
         HasOriginal |= run.End <= RecoveryPoint;
     }
 
-    public void OnDelivered(in SentSegment run, Seq<Local> end)
+    public void OnDelivered(in SentSegment run, Seq<Local> end, bool isCumulative)
     {
         // An ACK of a repeat sooner than the path allows is for the original (RFC 8985 §6.2 step 2).
         if (run.Is(SentFlags.Repeated) && Now - run.SentAt < MinRtt)
         {
             return;
+        }
+
+        if (isCumulative || !_hasRackRtt)
+        {
+            RackRtt = Now - run.SentAt;
+            _hasRackRtt |= isCumulative;
         }
 
         if (!HasRack || run.SentAt > RackSentAt || (run.SentAt == RackSentAt && end > RackEnd))

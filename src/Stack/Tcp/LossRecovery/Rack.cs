@@ -39,9 +39,9 @@ internal struct Rack
     /// <summary>By how many segments the path is known to reorder, three at least.</summary>
     public ushort ReorderingSegments { get; private set; } = LeastReordering;
 
-    public void OnDelivered(TcpInstant now, TcpInstant sentAt, Seq<Local> end)
+    public void OnDelivered(TimeSpan rtt, TcpInstant sentAt, Seq<Local> end)
     {
-        Rtt = now - sentAt;
+        Rtt = rtt;
         IsAdvanced = true;
         if (sentAt > SentAt || (sentAt == SentAt && end > End))
         {

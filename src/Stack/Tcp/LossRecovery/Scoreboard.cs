@@ -389,7 +389,7 @@ internal struct Scoreboard
             }
         }
 
-        ack.OnDelivered(run, run.Start + octets);
+        ack.OnDelivered(run, run.Start + octets, isCumulative);
     }
 
     private void Reserve()
