@@ -233,9 +233,22 @@ internal struct Scoreboard
         int joined = last - index;
         if (joined > 0)
         {
-            for (int i = last + 1; i < Count; i++)
+            // The shorter side moves: what is repeated is near the head, and thousands may be behind it.
+            if (index < Count - last)
             {
-                this[i - joined] = this[i];
+                for (int i = index; i >= 0; i--)
+                {
+                    this[i + joined] = this[i];
+                }
+
+                _head = (_head + joined) & (_ring!.Length - 1);
+            }
+            else
+            {
+                for (int i = last + 1; i < Count; i++)
+                {
+                    this[i - joined] = this[i];
+                }
             }
 
             Count -= joined;
