@@ -30,24 +30,24 @@ internal sealed class ChallengeAckLimiter(IRandomSource random, int perSecond)
     }
 }
 
-/// <summary>A token bucket of one connection: <c>burst</c> at once, one more per <c>refill</c>.</summary>
-internal struct TokenBucket(int burst, TimeSpan refill)
+/// <summary>A token bucket of one connection: <c>burst</c> at once, one more per <c>refill</c> (whole milliseconds). Every connection has some, so it is small.</summary>
+internal struct TokenBucket(ushort burst, TimeSpan refill)
 {
-    private readonly int _burst = burst;
-    private readonly long _refillNs = refill.Ticks * 100;
+    private readonly ushort _burst = burst;
+    private readonly ushort _refillMs = (ushort)refill.TotalMilliseconds;
     private long _emptyAtNs = long.MinValue;
 
     public bool TryTake(TcpInstant now)
     {
         // Virtual scheduling: _emptyAtNs is when the bucket would be full again, less the tokens taken.
-        long full = now.Nanoseconds - (_burst * _refillNs);
-        long at = Math.Max(_emptyAtNs, full);
-        if (at > now.Nanoseconds - _refillNs)
+        long refillNs = _refillMs * 1_000_000L;
+        long at = Math.Max(_emptyAtNs, now.Nanoseconds - (_burst * refillNs));
+        if (at > now.Nanoseconds - refillNs)
         {
             return false;
         }
 
-        _emptyAtNs = at + _refillNs;
+        _emptyAtNs = at + refillNs;
         return true;
     }
 }

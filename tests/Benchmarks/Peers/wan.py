@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """make bench WAN=1: our TCP beside the kernel's on an impaired path, in both directions, and beside a flow of the kernel's on one bottleneck.
 
-  wan.py [--rounds 9] [--secs 8] [--fair-secs 20] [--only wan,loss01,loss1,reorder,fair] [--json FILE]
+  wan.py [--rounds 9] [--secs 8] [--fair-secs 60] [--only wan,loss01,loss1,reorder,fair] [--json FILE]
 
 Goodput: the far end is in turn the kernel's server and our stack, A B A B, behind the same link with the same seed in a round; the near end is the kernel's TCP.
 "in": the kernel sends, the far end receives; "out": the far end sends. The bar is 0.9 of the kernel's median.
 Fairness: one flow of the kernel's CUBIC and one of ours leave for the same receiver through one bottleneck, and for comparison two flows of the kernel's.
+Each pair runs for a minute: the flow that starts first fills the queue, and CUBIC needs a while to share it (in 20 s two of the kernel's flows come to 0.88).
 Jain's index over the run: (x+y)^2 / 2(x^2+y^2), 1 when both get the same, 0.5 when one gets all. The bar is 0.9 for the median.
 """
 import argparse, json, shlex, subprocess, sys, time
@@ -83,7 +84,7 @@ def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--rounds", type=int, default=9)
     a.add_argument("--secs", type=float, default=8)
-    a.add_argument("--fair-secs", type=float, default=20)
+    a.add_argument("--fair-secs", type=float, default=60)
     a.add_argument("--only", default=",".join([*run.PATHS, "fair"]))
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--json")

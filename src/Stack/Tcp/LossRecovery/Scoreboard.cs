@@ -21,16 +21,16 @@ internal struct Scoreboard
     public int Count { get; private set; }
 
     /// <summary>Octets of all runs: FlightSize.</summary>
-    public long Octets { get; private set; }
+    public int Octets { get; private set; }
 
     /// <summary>Octets that the peer holds out of order.</summary>
-    public long Sacked { get; private set; }
+    public int Sacked { get; private set; }
 
     /// <summary>Octets taken for lost.</summary>
-    public long Lost { get; private set; }
+    public int Lost { get; private set; }
 
     /// <summary>Octets sent again and still in the network.</summary>
-    public long InRepeat { get; private set; }
+    public int InRepeat { get; private set; }
 
     /// <summary>Octets in the network (RFC 6675 §4, SetPipe).</summary>
     public readonly long Pipe => Octets - Sacked - Lost + InRepeat;

@@ -8,17 +8,17 @@ internal struct Undo
     /// <summary>The episode can still be taken back.</summary>
     public bool IsPossible;
 
-    /// <summary>Octets sent again in the episode and not yet reported as duplicates; -1 before the first.</summary>
-    public long Repeats;
+    /// <summary>The episode began since later segments had arrived, not since time had run out: when it was for nothing, the path reorders.</summary>
+    public bool IsOvertaken;
 
     /// <summary>TSval of the episode's first repeat (RFC 3522's RetransmitTS).</summary>
     public uint? RepeatedAt;
 
-    /// <summary>When that was.</summary>
-    public TcpInstant RepeatedSince;
+    /// <summary>Octets sent again in the episode and not yet reported as duplicates; -1 before the first.</summary>
+    public long Repeats;
 
-    /// <summary>The episode began since later segments had arrived, not since time had run out: when it was for nothing, the path reorders.</summary>
-    public bool IsOvertaken;
+    /// <summary>When <see cref="RepeatedAt"/> was.</summary>
+    public TcpInstant RepeatedSince;
 
     public long PriorCwnd;
 
