@@ -11,11 +11,12 @@ public sealed class TcpcryptRobustnessTests
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
 
-    [TestCase(true)]
-    [TestCase(false)]
-    public async Task Stack_ends_while_its_handshakes_stand_still(bool client)
+    [Test]
+    [Repeat(25)]
+    public async Task Stack_ends_while_its_handshakes_stand_still([Values] bool client, [Values] ContinuationScheduling scheduling)
     {
-        await using StackPair pair = await StackPair.StartAsync();
+        // Inline the caller learns of the abort before the loop has ended.
+        await using StackPair pair = await StackPair.StartAsync(options => options.Scheduling = scheduling);
         HeldWorkers workers = new();
         pair.Server.Host.Core.Crypt!.Workers = workers;
         await using TcpConnectionListener listening = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 0));

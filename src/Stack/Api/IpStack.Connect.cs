@@ -150,7 +150,8 @@ public sealed partial class IpStack
             throw StackErrors.Stopped(Host.StoppedReason());
         }
 
-        ObjectDisposedException.ThrowIf(link.IsDisposed, this);
+        // A stack that ends aborts the connection before it disposes of it.
+        ObjectDisposedException.ThrowIf(link.IsDisposed || _stopping is not null, this);
         SocketError reason = connection.Endpoint.Error;
         link.Dispose();
         if (connection.Endpoint.IsCryptFailure)
