@@ -102,7 +102,7 @@ public sealed class GatewayPairTests
     {
         string output = await Shell.RunInNamespaceAsync("mtu=1400\n" + Sites + """
             cat >"$work/near.py" <<'END'
-            import hashlib, os, socket, threading
+            import hashlib, os, socket, sys, threading
             def talk(octets):
                 c = socket.create_connection(("10.2.0.1", 7000), 30); data = os.urandom(octets); got = hashlib.sha256()
                 threading.Thread(target=lambda: (c.sendall(data), c.shutdown(socket.SHUT_WR)), daemon=True).start()
@@ -110,7 +110,7 @@ public sealed class GatewayPairTests
                 return got.digest() == hashlib.sha256(data).digest()
             print("much:", talk(5_000_000)); results = []
             threads = [threading.Thread(target=lambda: results.append(talk(5000))) for _ in range(500)]
-            [t.start() for t in threads]; [t.join() for t in threads]; print("many:", sum(results))
+            [t.start() for t in threads]; [t.join() for t in threads]; print("many:", sum(results), flush=True); sys.exit(sum(results) != 500)
             END
             at_b python3 "$work/echo.py" >"$work/echo.log" 2>&1 &
             until_said "$work/echo.log" listening
