@@ -124,7 +124,10 @@ public class AttackTests : KernelFixture
     [Spec("5961-1"), Spec("5961-2")]
     public async Task HI_INJ_01_blind_resets_and_SYNs_end_nothing()
     {
-        await StartAsync();
+        const uint Step = 429_497;
+
+        // More than two steps wide, so that the window is met wherever it is, and however full the buffer.
+        await StartAsync(configure: static options => options.Tcp.ReceiveBufferSize = 1_048_576);
         await UnderAsync(static (attacker, local, remote) =>
         {
             // All windows of the number space, from a number of his own.
@@ -132,7 +135,7 @@ public class AttackTests : KernelFixture
             uint start = (uint)random.NextInt64(1L << 32);
             for (uint i = 0; i < Packets / 2; i++)
             {
-                uint seq = unchecked(start + (i * 429_497));
+                uint seq = unchecked(start + (i * Step));
                 attacker.SendTcp(remote, local.Port, seq, seq, Rst, []);
                 attacker.SendTcp(remote, local.Port, seq, 0, Syn, Timestamps(random));
             }

@@ -152,8 +152,8 @@ internal sealed class Application(string name, SteppedSocket socket, Random pace
             return true;
         }
 
-        // EPIPE is a reset after the peer's FIN. Who has left resets what comes after, and who cannot be reached runs out of time.
-        SocketError cause = error == SocketError.Shutdown && _isAtEnd ? SocketError.ConnectionReset : error;
+        // EPIPE is a reset after the peer's FIN, whether or not that was read. Who has left resets what comes after, and who cannot be reached runs out of time.
+        SocketError cause = error == SocketError.Shutdown && (_isAtEnd || Other is { _isShut: true } or { IsGone: true }) ? SocketError.ConnectionReset : error;
         bool isLeft = Other is { IsGone: true } && cause is SocketError.ConnectionReset or SocketError.TimedOut or SocketError.ConnectionAborted;
         Ended = isLeft || explains(cause) ? error : throw new SimulationException($"{this}: {call} gave {error}");
         return false;

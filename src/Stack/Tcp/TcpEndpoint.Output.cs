@@ -188,7 +188,7 @@ internal sealed partial class TcpEndpoint
         }
 
         long allowed = CwndAfterPause(now) - Pipe;
-        if (allowed < Math.Min(Math.Min(unsent, usable), fullSize))
+        if (allowed < Math.Min(Math.Min(unsent, usable), EffectiveMss))
         {
             ValidateCwnd(now, isLimited: true);
         }
@@ -198,8 +198,8 @@ internal sealed partial class TcpEndpoint
             return probe;
         }
 
-        long room2 = Math.Min(usable, allowed);
-        int length = (int)Math.Min(Math.Min(unsent, room2), MaxPayload(fullSize));
+        long room = Math.Min(usable, allowed);
+        int length = (int)Math.Min(Math.Min(unsent, room), MaxPayload(fullSize));
         if (length <= 0)
         {
             return default;
@@ -208,9 +208,10 @@ internal sealed partial class TcpEndpoint
         // Nagle (SHLD-7) as RFC 9293 §A.3 has it: less than a full segment waits while another such one is unacknowledged, not behind full ones.
         bool mayPush = isFinDue || (!IsCorked && (Options.NoDelay || flight == 0 || !IsSmallOutstanding));
         bool isTail = length == unsent;
-        if (length >= fullSize)
+        if (length >= fullSize && room >= Math.Min(unsent, EffectiveMss))
         {
-            // SHLD-28: full segments; the odd rest goes along only when it may be pushed.
+            // SHLD-28: full segments; the odd rest goes along only when it may be pushed. There is room for one when it would do without the options of the moment too: what
+            // a segment says of others, forged ones perhaps (RFC 2883), must not decide whether it goes.
             int rest = length % fullSize;
             if (rest != 0 && !(isTail && mayPush))
             {
@@ -221,10 +222,10 @@ internal sealed partial class TcpEndpoint
         else if (!isTail || !mayPush)
         {
             // RFC 9293 §3.8.6.2.1 (MUST-38): wait, unless half of the largest window ever seen can be filled.
-            bool isWindowHalf = room2 == usable && length >= _snd.MaxWnd / 2 && mayPush;
+            bool isWindowHalf = room == usable && length >= _snd.MaxWnd / 2 && mayPush;
             if (!isWindowHalf && !_forceSend)
             {
-                _isWindowLimited = room2 == usable && usable < Math.Min(unsent, fullSize);
+                _isWindowLimited = room == usable && usable < Math.Min(unsent, EffectiveMss);
                 TcpTimer? wait = flight > 0 ? null : IsCorked && isTail ? TcpTimer.Cork : TcpTimer.Persist;
                 return new SendDecision(SendKind.Nothing, WaitFor: IsCorked && isTail ? TcpTimer.Cork : wait);
             }
@@ -291,7 +292,7 @@ internal sealed partial class TcpEndpoint
         // What went out in small pieces goes again as a segment (RFC 9293 §3.8.6.2.1: few large ones): the window is counted in octets, and as many packets as it has octets would only be lost again.
         _sent.JoinLost(index, (int)Math.Min(mss, room));
         SentSegment run = _sent[index];
-        if (room < Math.Min(run.Length, mss))
+        if (room < Math.Min(run.Length, EffectiveMss))
         {
             ValidateCwnd(now, isLimited: true);
             return default;
