@@ -270,7 +270,7 @@ internal static class Simulator
             }
             else if ((_again.Poll() & (SteppedPollFlags.Out | SteppedPollFlags.Error | SteppedPollFlags.Hup)) != 0)
             {
-                if (_again.TakeError() is not SocketError.Success and var error && !_scenario.Encrypts && !_scenario.Tamperer.LosesResets && !_scenario.Middlebox.MayEndEarly && _serverSide is not { IsGone: true })
+                if (_again.TakeError() is not SocketError.Success and var error && !_scenario.Encrypts && _scenario.Tamperer is { LosesResets: false, MayForgeSyn: false } && !_scenario.Middlebox.MayEndEarly && _serverSide is not { IsGone: true })
                 {
                     throw new SimulationException($"{_name}: the second connect gave {error}");
                 }

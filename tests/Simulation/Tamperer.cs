@@ -42,6 +42,9 @@ internal sealed class Tamperer
 
     public bool LosesResets => _loseResets > 0;
 
+    /// <summary>A copy may have become a SYN: who is connecting anew believes it, whatever its number (RFC 9293 §3.5, simultaneous open).</summary>
+    public bool MayForgeSyn => _copy > 0;
+
     public LinkOptions Apply(LinkOptions link) => _storm + _copy + _lie + _alter + _loseResets == 0 ? link : new()
     {
         AToB = link.AToB with { Rewrite = Rewriter(_seedAToB, fromA: true, link.AToB.Rewrite) },

@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using Tcpcrypt.Core;
 using Tcpcrypt.Crypt;
 using Tcpcrypt.Tcp.Crypt;
@@ -6,43 +5,8 @@ using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Tcp;
 
-/// <summary>A passive connection in SYN-RECEIVED: as little as is needed to finish the handshake (RFC 4987 §3.3).</summary>
-internal sealed class HalfOpen(SynCache cache) : DeadlineItem
-{
-    public required FourTuple Tuple { get; init; }
-    public TcpListener? Listener { get; init; }
-    public required TcpEndpointOptions Options { get; init; }
-    public required Seq<Local> Iss { get; set; }
-    public required Seq<Remote> Irs { get; init; }
-    public required SynAgreement Agreed { get; set; }
-
-    /// <summary>The window of the SYN,ACK; never scaled.</summary>
-    public required uint Window { get; init; }
-
-    /// <summary>Our window shift, 0 when scaling is off.</summary>
-    public required byte Shift { get; init; }
-    public uint TsRecent { get; init; }
-    public required TcpInstant ArrivedAt { get; init; }
-    public TcpInstant SentAt { get; set; }
-    public int Transmissions { get; set; }
-
-    /// <summary>When the SYN,ACK is repeated, or the entry given up.</summary>
-    public TcpInstant RepeatAt { get; set; }
-
-    /// <summary>tcpcrypt's part; null where the stack has none.</summary>
-    public Crypt.CryptBlock? Crypt { get; init; }
-
-    internal LinkedListNode<HalfOpen>? Node { get; set; }
-
-    internal TokenBucket AckBucket = new(5, TimeSpan.FromMilliseconds(500));
-
-    public override TcpInstant Deadline => RepeatAt;
-
-    public override void OnDeadline(TcpInstant now) => cache.OnDeadline(now, this);
-}
-
 /// <summary>Half-open connections: bounded (RFC 4987 §3.3). Beyond the bound a SYN is answered by a cookie (§3.6), or the oldest gives way. RFC 9293 §3.10.7.4 for SYN-RECEIVED until the handshake's last ACK.</summary>
-internal sealed class SynCache(TcpLayer tcp)
+internal sealed partial class SynCache(TcpLayer tcp)
 {
     private readonly LinkedList<HalfOpen> _byAge = new();
     private readonly StackCore _core = tcp.Core;
@@ -332,213 +296,6 @@ internal sealed class SynCache(TcpLayer tcp)
     private static bool IsPkConfProbe(HalfOpen half, scoped in Segment seg) =>
         half.Crypt is { State: CryptState.HelloSent } crypt && seg.Seq == half.Irs && CryptOptions.Parse(seg.Options, crypt.Layer.Kinds, isOpeningSyn: false).Has(Suboptions.AnyPkConf);
 
-    /// <summary>How long a SYN waits for an application's store: less than an opener's first time-out.</summary>
-    private static readonly TimeSpan s_storePatience = TimeSpan.FromMilliseconds(500);
-
-    private readonly Dictionary<FourTuple, TcpInstant> _lookUps = [];
-
-    /// <summary>Asks a store of the application's own for the session of a NEXTK1, and goes on with the SYN afterwards.</summary>
-    private sealed class LookUp : HandshakeWork
-    {
-        private readonly SynCache _cache;
-        private readonly ITcpcryptSessionStore _store;
-        private readonly TcpListener _listener;
-        private readonly FourTuple _tuple;
-        private readonly byte[] _syn;
-        private readonly byte[] _identifier;
-        private readonly TcpcryptRole _roles;
-        private readonly Seq<Local>? _minimumIsn;
-        private TcpcryptSession? _session;
-        private bool _hasFailed;
-
-        public override bool MayWait => true;
-
-        public LookUp(SynCache cache, ITcpcryptSessionStore store, TcpListener listener, in FourTuple tuple, scoped in Segment seg, ReadOnlySpan<byte> identifier, TcpcryptRole roles, Seq<Local>? minimumIsn)
-        {
-            _cache = cache;
-            _store = store;
-            _listener = listener;
-            _tuple = tuple;
-            _syn = seg.Octets.ToArray();
-            _identifier = identifier.ToArray();
-            _roles = roles;
-            _minimumIsn = minimumIsn;
-        }
-
-        [SuppressMessage("Design", "CA1031", Justification = "Whatever is wrong with an application's store, the connection goes on with a full handshake.")]
-        public override void Run(CryptoProvider provider, IHandshakeSecrets secrets)
-        {
-            try
-            {
-                // A copy: what the store gives may be another session, in another's hands, or wiped.
-                using TcpcryptSession? taken = _store.Take(_identifier, _roles);
-                _session = taken is not null && taken.HasRole(_roles) ? taken.Find(_identifier) : null;
-                _hasFailed = taken is not null && _session is null;
-            }
-            catch (Exception)
-            {
-                _hasFailed = true;
-            }
-        }
-
-        public override void Complete(TcpInstant now)
-        {
-            _cache._core.Counters.CryptStoreFailures += _hasFailed ? 1 : 0;
-            if (!_cache._lookUps.Remove(_tuple) || _listener.IsClosed || _cache.IsKnown(_tuple) || !TcpHeader.TryParse(_syn, out TcpHeader header))
-            {
-                Dispose();
-                return;
-            }
-
-            _cache.OnSyn(now, _listener, _tuple, Segment.From(header, _syn, Ecn.NotEct, 0), _minimumIsn, _session);
-        }
-
-        public override void Dispose() => _session?.Dispose();
-    }
-
-    private bool IsKnown(in FourTuple tuple) => tcp.IsKnown(tuple);
-
-    private SynCookie? _cookies;
-
-    /// <summary>INIT1 with a cookie of ours, for a connection that nothing is known of ([TD-58]); null when it is none. An entry for a repeated SYN gives way to the cookie of the first.</summary>
-    public SegmentVerdict? OnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, HalfOpen? later = null)
-    {
-        if (_cookies is null || _core.Crypt is not { } layer || seg.IsSyn || seg.IsFin || !seg.IsAck)
-        {
-            return null;
-        }
-
-        CryptOptions options = CryptOptions.Parse(seg.Options, layer.Kinds, isOpeningSyn: false);
-        Seq<Local> iss = seg.Ack - 1u;
-        Seq<Remote> irs = seg.Seq - 1u;
-        if (!options.Has(Suboptions.Init1) || !_cookies.TryRead(now, tuple, iss, irs, options.AckCookie, out CookieFacts facts))
-        {
-            return null;
-        }
-
-        CryptSettings settings = listener.Options.Crypt ?? layer.Settings;
-        if (listener.IsFull || tcp.IsFull || InHandshake >= _core.Options.Tcp.SynCacheSize || layer.Workers.IsFull)
-        {
-            return DropReason.CryptQueueFull;
-        }
-
-        TcpEndpoint endpoint = Revive(now, listener, tuple, seg, facts.Agreed, CryptBlock.FromCookie(layer, settings, facts), later);
-        _core.Counters.CryptCookiesAccepted++;
-        endpoint.HandOverTo(listener);
-        return endpoint.OnSegment(now, seg);
-    }
-
-    private IsnCookie? _isnCookies;
-
-    /// <summary>
-    /// An ACK for a connection that nothing is known of: our ISN may say that its SYN was answered (RFC 4987 §3.6); null when it does not. An entry for a repeated SYN gives way to the
-    /// cookie of the first. Data whose number is no cookie's is not reset: what comes before it may only be late.
-    /// </summary>
-    public SegmentVerdict? OnIsnCookie(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, HalfOpen? later = null)
-    {
-        if (_isnCookies is not { } cookies || seg.IsSyn || !cookies.IsOut(now))
-        {
-            return null;
-        }
-
-        Seq<Local> iss = seg.Ack - 1u;
-        Seq<Remote> irs = seg.Seq - 1u;
-        if (!cookies.TryRead(now, tuple, iss, irs, seg.HasTimestamps ? seg.TsEcr : null, out SynAgreement agreed))
-        {
-            _core.Counters.TcpSynCookiesRejected++;
-            return later is null && seg.Payload.Length > 0 ? DropReason.TcpListenNotSyn : null;
-        }
-
-        CryptBlock? crypt = AnswerCrypt(listener.Options, tuple.Remote.Address, default, agreed);
-        if (crypt is { IsRefused: true } or { IsSetup: true })
-        {
-            // Policy Required: what could not be encrypted is no connection.
-            _core.Counters.TcpSynCookiesRejected++;
-            return null;
-        }
-
-        if (listener.IsFull || tcp.IsFull)
-        {
-            // As for a half-open connection: the peer believes in it, and sends again.
-            _core.Counters.TcpAcceptQueueOverflows++;
-            return DropReason.TcpAcceptQueueFull;
-        }
-
-        TcpEndpoint endpoint = Revive(now, listener, tuple, seg, agreed, crypt, later);
-        _core.Counters.TcpSynCookiesAccepted++;
-        listener.Enqueue(endpoint);
-        return endpoint.OnSegment(now, seg);
-    }
-
-    /// <summary>The connection that a cookie stood for.</summary>
-    private TcpEndpoint Revive(TcpInstant now, TcpListener listener, in FourTuple tuple, scoped in Segment seg, in SynAgreement agreed, CryptBlock? crypt, HalfOpen? later)
-    {
-        HalfOpen half = new(this)
-        {
-            Tuple = tuple,
-            Listener = listener,
-            Options = listener.Options,
-            Iss = seg.Ack - 1u,
-            Irs = seg.Seq - 1u,
-            Agreed = agreed,
-            Window = (uint)Math.Min(listener.Options.FirstReceiveBuffer(_core.Options.Tcp), 0xFFFF),
-            Shift = agreed.WindowScaling ? listener.Options.WindowShift(_core.Options.Tcp) : (byte)0,
-            TsRecent = seg.TsVal,
-            ArrivedAt = now,
-            Crypt = crypt,
-        };
-        if (later is not null)
-        {
-            Remove(later);
-        }
-
-        TcpEndpoint endpoint = TcpEndpoint.FromHalfOpen(tcp, now, tcp.NextId(), half);
-        tcp.Add(endpoint, tuple);
-        _core.Counters.TcpPassiveOpens++;
-        return endpoint;
-    }
-
-    private void SendSynAckWithIsnCookie(TcpInstant now, HalfOpen half)
-    {
-        if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is not { } slot)
-        {
-            return;
-        }
-
-        _isnCookies ??= new IsnCookie(_core.Random);
-        uint tsVal = TsVal(now, half);
-        SynAgreement agreed = half.Agreed.Timestamps ? half.Agreed : new SynAgreement { PeerMss = half.Agreed.PeerMss };
-        half.Iss = _isnCookies.Write(now, half.Tuple, half.Irs, agreed, ref tsVal);
-        half.Agreed = agreed;
-        WriteSynAck(half, slot, tsVal, 0, default);
-        _core.Counters.TcpSynCookiesSent++;
-        _core.Send(slot);
-    }
-
-    private uint TsVal(TcpInstant now, HalfOpen half) => unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
-
-    private void SendSynAckWithCookie(TcpInstant now, HalfOpen half, CryptBlock crypt)
-    {
-        if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is not { } slot)
-        {
-            return;
-        }
-
-        _cookies ??= new SynCookie(_core.Random);
-        CookieFacts facts = new() { KeyExchange = crypt.OfferFirst(), IsRemoteAware = crypt.IsRemoteAware, Agreed = half.Agreed };
-        Span<byte> cookie = stackalloc byte[SynCookie.Length];
-        _cookies.Write(now, half.Tuple, half.Iss, half.Irs, facts, cookie);
-
-        // All 40 octets are used: 20 by the options of every SYN,ACK, 2 + 8 + 10 by CRYPT.
-        Span<byte> content = stackalloc byte[TcpHeader.MaxOptionsLength];
-        SuboptionWriter writer = new(content);
-        crypt.WritePkConf(ref writer);
-        writer.Variable(Opcode.SynCookie, cookie);
-        WriteSynAck(half, slot, TsVal(now, half), crypt.Layer.Kinds.Crypt, writer.Written);
-        _core.Counters.CryptCookiesSent++;
-        _core.Send(slot);
-    }
-
     public void OnDeadline(TcpInstant now, HalfOpen half)
     {
         if (half.Transmissions > _core.Options.Tcp.SynAckRetransmissions)
@@ -581,6 +338,8 @@ internal sealed class SynCache(TcpLayer tcp)
             node = next;
         }
     }
+
+    private uint TsVal(TcpInstant now, HalfOpen half) => unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
 
     private void SendSynAck(TcpInstant now, HalfOpen half)
     {
