@@ -228,21 +228,6 @@ public abstract class KernelFixture
         }
     }
 
-    /// <summary>Waits for something that has no event to wait for.</summary>
-    protected static async Task UntilAsync(Func<bool> condition, string what)
-    {
-        using CancellationTokenSource patience = new(Patience);
-        while (!condition())
-        {
-            if (patience.IsCancellationRequested)
-            {
-                Assert.Fail($"It did not come to pass that {what}.");
-            }
-
-            await Task.Delay(10);
-        }
-    }
-
     /// <summary>Octets that repeat nowhere near and are the same for the same seed.</summary>
     protected static byte[] Pattern(int length, int seed = 1)
     {

@@ -364,7 +364,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
         uint hole = peer.Nxt;
         Heard ack = peer.AskProtected(Seg.Text("behind") with { Seq = hole + 100 });
         Assert.That(ack.IsAuthentic, Is.True);
-        bool hasSack = Opt.SackBlocks(ack.Seg, peer.Isn).Contains((hole + 100, hole + 106));
+        bool hasSack = ack.Seg.SackBlocks(peer.Isn).Contains((hole + 100, hole + 106));
         Assert.That(hasSack, Is.EqualTo(synAck.Seg.Options.AsSpan().IndexOf(new byte[] { 4, 2 }) >= 0));
         peer.SendProtected(Seg.Ack() with { Seq = hole - 1 }, IsDraft ? Say.Clock(Opcode.SyncRequest, 5) : null);
         peer.Write(new byte[20_000]);
