@@ -375,6 +375,29 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
     }
 
     [Test]
+    [Spec("2883-1"), Spec("TD-110")]
+    public void A_duplicate_is_told_beside_the_MAC([Values] bool timestamps)
+    {
+        CryptBench bench = Bench();
+        CryptPeer peer = NewPeer(bench);
+        peer.TsVal = timestamps ? 5000u : null;
+        Heard synAck = peer.Open([], 4, 2);
+        peer.TakePkConf(synAck.Crypt);
+        peer.Complete(peer.SendInit1().Single());
+        peer.SendProtected(Seg.Ack());
+        peer.Socket = bench.Accept();
+        uint start = peer.Nxt;
+        peer.SendProtected(Seg.Text("twice") with { Seq = start });
+        bench.Advance(1);
+        peer.Take();
+        Heard ack = peer.AskProtected(Seg.Text("twice") with { Seq = start });
+        Assert.That(ack.IsAuthentic, Is.True);
+        Assert.That(ack.Seg.SackBlocks(peer.Isn), Is.EqualTo(new[] { (start, start + 5) }));
+        peer.Nxt = start + 5;
+        bench.Finish(peer.Socket);
+    }
+
+    [Test]
     [Spec("TD-110"), Spec("TD-64")]
     public void A_peer_with_a_small_MSS_gets_small_segments_or_plain_TCP([Values(48, 64, 128, 136, 137, 200)] int mss)
     {
