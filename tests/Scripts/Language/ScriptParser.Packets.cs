@@ -39,7 +39,9 @@ internal sealed partial class ScriptParser
         ["precedence_violation"] = 14,
         ["precedence_cutoff"] = 15,
         ["ttl_exceeded"] = 0,
+        ["ttl_exceeded_in_transit"] = 0,
         ["reassembly_exceeded"] = 1,
+        ["frag_reass_exceeded"] = 1,
     };
 
     private PacketSpec ParsePacket(bool isInbound)
@@ -263,7 +265,17 @@ internal sealed partial class ScriptParser
         }
     }
 
-    private uint? TakeTimestamp() => TrySymbol('*') ? null : (uint)TakeInteger(uint.MaxValue, "a timestamp");
+    /// <summary>* and ... are any.</summary>
+    private uint? TakeTimestamp()
+    {
+        if (Current.Kind == TokenKind.Ellipsis)
+        {
+            Take();
+            return null;
+        }
+
+        return TrySymbol('*') ? null : (uint)TakeInteger(uint.MaxValue, "a timestamp");
+    }
 
     private string TakeHex()
     {

@@ -61,11 +61,21 @@ internal sealed class ScriptParserTests
         });
     }
 
+    [TestCase("ttl_exceeded", 0)]
+    [TestCase("ttl_exceeded_in_transit", 0)]
+    [TestCase("frag_reass_exceeded", 1)]
+    public void Names_of_time_exceeded(string name, int code)
+    {
+        IcmpSpec icmp = (IcmpSpec)One<PacketEvent>($"0 < [1:1(0)] icmp time_exceeded {name}").Packet;
+        Assert.That((icmp.Type, icmp.Code), Is.EqualTo(((byte)11, (byte?)code)));
+    }
+
     [Test]
     public void Options_may_be_absent_or_any()
     {
         Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0)").Packet).Options, Is.Empty);
         Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0) <...>").Packet).Options, Is.Null);
+        Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0) <TS val ... ecr 5>").Packet).Options, Is.EqualTo(new OptionSpec[] { new TimestampOption(null, 5) }));
     }
 
     [Test]
