@@ -351,6 +351,7 @@ internal sealed partial class TcpEndpoint
             _keepAliveProbes = 0;
         }
 
+        _sent.BeginRound();
         AckSummary ack = new(now, _snd.Una, _snd.Nxt, _recover, _rtt.MinRtt, _ts.IsOn && seg.HasTimestamps ? seg.TsEcr : null)
         {
             Count = seg.Count,

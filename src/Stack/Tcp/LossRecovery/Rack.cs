@@ -24,8 +24,7 @@ internal struct Rack
     }
 
     /// <summary>RACK.xmit_ts, RACK.end_seq.</summary>
-    public TcpInstant SentAt { get; private set; } = new(-1);
-    public Seq<Local> End { get; private set; }
+    public Transmission Latest { get; private set; } = new(new TcpInstant(-1), 0, default);
 
     /// <summary>RACK.rtt.</summary>
     public TimeSpan Rtt { get; private set; }
@@ -39,14 +38,13 @@ internal struct Rack
     /// <summary>By how many segments the path is known to reorder, three at least.</summary>
     public ushort ReorderingSegments { get; private set; } = LeastReordering;
 
-    public void OnDelivered(TimeSpan rtt, TcpInstant sentAt, Seq<Local> end)
+    public void OnDelivered(TimeSpan rtt, in Transmission delivered)
     {
         Rtt = rtt;
         IsAdvanced = true;
-        if (sentAt > SentAt || (sentAt == SentAt && end > End))
+        if (delivered.IsLaterThan(Latest))
         {
-            SentAt = sentAt;
-            End = end;
+            Latest = delivered;
         }
     }
 
