@@ -47,6 +47,7 @@ public sealed class RackTests
         Rack rack = new();
         Assert.That(Window(rack), Is.EqualTo(25));
         Assert.That(Window(rack, samples: [100, 40]), Is.EqualTo(10));
+        Assert.That(Window(rack, samples: [0]), Is.EqualTo(1), "one segment shown behind another at once is not yet a loss, however short the round trip");
         Assert.That(Window(rack, isRecovering: true), Is.Zero);
         Assert.That(Window(rack, isThresholdReached: true), Is.Zero);
         rack.OnReordering(0, Smss);

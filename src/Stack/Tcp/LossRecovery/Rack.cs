@@ -11,6 +11,9 @@ internal struct Rack
 
     private const int MostReordering = 300;
 
+    /// <summary>A quarter of next to nothing says nothing of how packets overtake one another: less than this no timer is set for (as in Linux, which waits for two ticks of its clock at least).</summary>
+    private static readonly TimeSpan s_leastWindow = TimeSpan.FromMilliseconds(1);
+
     /// <summary>Recoveries for which a larger reordering window is kept (RFC 8985 §6.2 step 4).</summary>
     private const int Persistence = 16;
 
@@ -99,6 +102,7 @@ internal struct Rack
         }
 
         TimeSpan window = TimeSpan.FromTicks(rtt.MinRtt.Ticks / 4 * _steps);
-        return window < rtt.Srtt ? window : rtt.Srtt;
+        window = window < rtt.Srtt ? window : rtt.Srtt;
+        return window > s_leastWindow ? window : s_leastWindow;
     }
 }
