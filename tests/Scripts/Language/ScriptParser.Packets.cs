@@ -79,6 +79,11 @@ internal sealed partial class ScriptParser
             throw Error(Current, "<...> is for outbound packets only");
         }
 
+        if (packet is TcpSpec { IsAnySequence: true } && isInbound)
+        {
+            throw Error(Current, "a sequence number may be any in outbound packets only");
+        }
+
         if (!IsSymbol('{'))
         {
             return packet;
@@ -128,8 +133,9 @@ internal sealed partial class ScriptParser
     {
         PortSpec? ports = ParsePorts();
         ScriptFlags flags = ParseFlags();
-        (uint sequence, int length) = ParseSequence();
-        TcpSpec packet = new(ip, ports, flags, sequence, length);
+        bool isAny = Current.Kind == TokenKind.Ellipsis;
+        (uint sequence, int length) = isAny ? (0, ParseAnySequence()) : ParseSequence();
+        TcpSpec packet = new(ip, ports, flags, sequence, length) { IsAnySequence = isAny };
         while (true)
         {
             if (TryWord("ack"))
@@ -196,6 +202,16 @@ internal sealed partial class ScriptParser
         long length = TakeInteger(65_495, "a payload length");
         Expect(')');
         return end == ((start + length) & uint.MaxValue) ? ((uint)start, (int)length) : throw Error(at, $"{start}:{end}({length}) does not add up");
+    }
+
+    /// <summary>...(length): wherever it begins.</summary>
+    private int ParseAnySequence()
+    {
+        Take();
+        Expect('(');
+        long length = TakeInteger(65_495, "a payload length");
+        Expect(')');
+        return (int)length;
     }
 
     private List<OptionSpec>? ParseOptions()
