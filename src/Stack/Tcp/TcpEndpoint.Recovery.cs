@@ -88,7 +88,7 @@ internal sealed partial class TcpEndpoint
 
         if (ack.HasRack)
         {
-            _rack.OnDelivered(ack.RackRtt, ack.RackSentAt, ack.RackEnd);
+            _rack.OnDelivered(ack.RackRtt, ack.RackLatest);
         }
 
         if (ack.IsReordered)
@@ -302,7 +302,7 @@ internal sealed partial class TcpEndpoint
         for (int i = 0; i < _sent.Count; i++)
         {
             ref SentSegment run = ref _sent[i];
-            if (!run.IsSentBefore(_rack.SentAt, _rack.End))
+            if (!run.IsSentBefore(_rack.Latest))
             {
                 if (run.Start >= _sent.RepeatEdge)
                 {
