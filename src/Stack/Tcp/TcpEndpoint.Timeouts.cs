@@ -40,8 +40,7 @@ internal sealed partial class TcpEndpoint
                     OnKeepAliveTimeout(now);
                     break;
                 case TcpTimer.Cork:
-                    _isCorkExpired = true;
-                    _forceSend = true;
+                    Push();
                     break;
                 case TcpTimer.FinWait2 when IsReadSpent && !_isDetached:
                     // The peer has more to say, and nobody listens.
@@ -114,9 +113,10 @@ internal sealed partial class TcpEndpoint
 
     private void OnSynTimeout(TcpInstant now)
     {
-        // MUST-22, MUST-23: R2 for a SYN is three minutes at least; a user time-out goes before it.
-        TimeSpan limit = Options.UserTimeout > TimeSpan.Zero ? Options.UserTimeout : _core.Options.Tcp.SynTimeout;
-        if (now - _openedAt >= limit || (IsPassive && _synTransmissions > _core.Options.Tcp.SynAckRetransmissions))
+        // MUST-22, MUST-23: R2 for a SYN is three minutes at least; a user time-out goes before it, and the application's own count.
+        int? count = IsPassive ? _core.Options.Tcp.SynAckRetransmissions : Options.SynRetransmissions;
+        TimeSpan limit = Options.UserTimeout > TimeSpan.Zero ? Options.UserTimeout : Options.SynRetransmissions is null ? _core.Options.Tcp.SynTimeout : TimeSpan.MaxValue;
+        if (now - _openedAt >= limit || _synTransmissions > count)
         {
             if (IsProtected)
             {
@@ -133,7 +133,7 @@ internal sealed partial class TcpEndpoint
         _synPending = true;
 
         // The last wait ends with the limit.
-        TcpInstant next = TcpInstant.Min(now + _rtt.Rto, _openedAt + limit);
+        TcpInstant next = limit < TimeSpan.MaxValue ? TcpInstant.Min(now + _rtt.Rto, _openedAt + limit) : now + _rtt.Rto;
         _timers.Set(TcpTimer.Retransmit, next);
     }
 

@@ -67,7 +67,7 @@ internal sealed partial class TcpEndpoint : CoreObject
 
     public TcpEndpointOptions Options { get; }
 
-    /// <summary>What the application has written and the peer has not yet acknowledged. Its consumer is the core; the application appends at most <see cref="SendSpace"/> octets and calls <see cref="OnSend"/>.</summary>
+    /// <summary>What the application has written and the peer has not yet acknowledged. Its consumer is the core; the application appends at most <see cref="SendSpace"/> octets and calls <see cref="OnSend(TcpInstant)"/>.</summary>
     public ByteQueue SendQueue { get; }
 
     /// <summary>In-order data for the application, which reads, releases and calls <see cref="OnReceive"/>.</summary>

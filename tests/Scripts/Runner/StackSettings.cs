@@ -48,7 +48,7 @@ internal static partial class StackSettings
                 isKnown |= ApplySysctl(echo.Groups["name"].Value.Replace('/', '.'), echo.Groups["value"].Value.Trim('"', '\'', ' '), options);
             }
 
-            if (RouteSetting().Match(line) is { Success: true } route)
+            foreach (Match route in line.TrimStart().StartsWith("ip ", StringComparison.Ordinal) ? RouteSetting().Matches(line) : Enumerable.Empty<Match>())
             {
                 isKnown = true;
                 int value = int.Parse(route.Groups["value"].Value, CultureInfo.InvariantCulture);
@@ -75,7 +75,7 @@ internal static partial class StackSettings
     [GeneratedRegex("""echo\s+(?<value>"[^"]*"|'[^']*'|[^>]*)>\s*/proc/sys/(?<name>net/ipv4/\w+)""")]
     private static partial Regex Echo();
 
-    [GeneratedRegex(@"ip\s+(?:route|link)\b.*\b(?<name>initcwnd|mtu)\s+(?:lock\s+)?(?<value>\d+)")]
+    [GeneratedRegex(@"\b(?<name>initcwnd|mtu)\s+(?:lock\s+)?(?<value>\d+)")]
     private static partial Regex RouteSetting();
 
     private static bool ApplySysctl(string name, string value, SteppedStackOptions options)
@@ -106,6 +106,12 @@ internal static partial class StackSettings
                 break;
             case "tcp_retries2":
                 tcp.R2Retransmissions = Number(value);
+                break;
+            case "tcp_orphan_retries":
+                tcp.OrphanRetransmissions = Number(value);
+                break;
+            case "tcp_syncookies":
+                tcp.SynCookies = value != "0";
                 break;
             case "tcp_synack_retries":
                 tcp.SynAckRetransmissions = Number(value);
