@@ -125,7 +125,7 @@ internal sealed partial class TcpEndpoint
             }
 
             // A soft error on the way tells more than "timed out".
-            Finish(_softError is SocketError.Success ? SocketError.TimedOut : _softError);
+            Finish(_softError is SocketError.Success ? SocketError.TimedOut : _softError, now);
             return;
         }
 

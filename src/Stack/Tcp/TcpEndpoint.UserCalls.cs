@@ -258,7 +258,7 @@ internal sealed partial class TcpEndpoint
             SendResetOfOurs(now);
         }
 
-        Finish(error);
+        Finish(error, now);
     }
 
     /// <summary>Gives the connection up because of a segment. The RST answers it: its SEQ is what the peer waits for, so that it is believed at once (RFC 5961 §3.2).</summary>

@@ -326,7 +326,7 @@ internal sealed partial class TcpEndpoint : CoreObject
     }
 
     /// <summary>The end of the TCB: leaves all tables and queues; what was received can still be read unless the connection was aborted.</summary>
-    private void Finish(SocketError error)
+    private void Finish(SocketError error, TcpInstant? now = null)
     {
         if (IsClosed)
         {
@@ -361,7 +361,7 @@ internal sealed partial class TcpEndpoint : CoreObject
             Enter(TcpState.Closed);
         }
 
-        CloseCrypt();
+        CloseCrypt(now ?? _lastReceivedAt);
         LeaveListener(succeeded: false);
 
         _core.Raise(this, CoreEvents.Closed | CoreEvents.Readable | CoreEvents.Writable);
