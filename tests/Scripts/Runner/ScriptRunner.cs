@@ -10,7 +10,7 @@ namespace Tcpcrypt.Scripts.Runner;
 
 /// <summary>Runs one script against a <see cref="SteppedStack"/>: events in order, time virtual.</summary>
 /// <remarks>
-/// Each packet the stack sends must be the script's next outbound one, at its time (give or take the tolerance); packets left over at the end are a failure.
+/// Each packet the stack sends must be the script's next outbound one, at its time (give or take the tolerance); packets left over at the end are a failure in a script that names requirements.
 /// Ports written in a packet choose the connection; without them it is the one of the last SYN of the stack, or the listener's.
 /// </remarks>
 internal sealed class ScriptRunner
@@ -356,7 +356,8 @@ internal sealed class ScriptRunner
             }
         }
 
-        if (_stack.TryTake(out long timeNs, out byte[] octets))
+        // A script without requirements is not ours: packetdrill does not look at what comes behind the last event.
+        if (_script.Specs.Count > 0 && _stack.TryTake(out long timeNs, out byte[] octets))
         {
             LivePacket packet = LivePacket.Parse(octets);
             Connection connection = ConnectionOf(packet.SourcePort, packet.DestinationPort);

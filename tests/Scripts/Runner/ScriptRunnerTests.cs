@@ -150,5 +150,27 @@ internal sealed class ScriptRunnerTests
     public void Another_version_of_ip_is_refused() =>
         Assert.That(() => Run("--ip_version=ipv6\n" + Open), Throws.InstanceOf<NotSupportedException>());
 
-    private static ScriptRunner Run(string text) => ScriptRunner.Run(ScriptParser.Parse("x.pkt", text));
+    [Test]
+    public void Another_ones_script_may_end_early() =>
+        ScriptRunner.Run(ScriptParser.Parse("x.pkt", Open + "+0 write(4, ..., 10) = 10"));
+
+    [Test]
+    public void Window_scale_of_another_ones_script_is_what_it_expects()
+    {
+        string Text(int shift) => Open
+            .Replace("<mss 1000>", "<mss 1000,sackOK,nop,wscale 7>", StringComparison.Ordinal)
+            .Replace("<mss 1460>", $"<mss 1460,sackOK,nop,wscale {shift}>", StringComparison.Ordinal);
+        ScriptRunner.Run(ScriptParser.Parse("x.pkt", Text(8)));
+        Assert.That(() => Run(Text(8)), Throws.InstanceOf<ScriptFailure>().With.Message.Contains("wscale 0"));
+    }
+
+    [Test]
+    public void Configuration_of_Linuxs_scripts_is_known()
+    {
+        const string Text = "+0 < P. 1:1001(1000) ack 1 win 100\n+0 > . 1:1(0) ack 1001";
+        Run("`./defaults.sh`\n" + Open + Text);
+        Assert.That(() => Run(Open + Text), Throws.InstanceOf<ScriptFailure>().With.Message.Contains("no packet was sent"), "the ACK is delayed");
+    }
+
+    private static ScriptRunner Run(string text) => ScriptRunner.Run(ScriptParser.Parse("x.pkt", text + "\n// Spec: 9293-MUST-1"));
 }
