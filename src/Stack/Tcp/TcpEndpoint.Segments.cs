@@ -194,7 +194,7 @@ internal sealed partial class TcpEndpoint
         _snd.Nxt = _snd.Iss + 1;
         _segmentsSent++;
         _core.Counters.TcpOutSegs++;
-        ArmRetransmit(now);
+        ArmSyn(now);
         if (_synTransmissions == 1)
         {
             _isTiming = true;

@@ -115,8 +115,7 @@ internal sealed partial class TcpEndpoint
     {
         // MUST-22, MUST-23: R2 for a SYN is three minutes at least; a user time-out goes before it, and the application's own count.
         int? count = IsPassive ? _core.Options.Tcp.SynAckRetransmissions : Options.SynRetransmissions;
-        TimeSpan limit = Options.UserTimeout > TimeSpan.Zero ? Options.UserTimeout : Options.SynRetransmissions is null ? _core.Options.Tcp.SynTimeout : TimeSpan.MaxValue;
-        if (now - _openedAt >= limit || _synTransmissions > count)
+        if (now >= SynDeadline || _synTransmissions > count)
         {
             if (IsProtected)
             {
@@ -131,11 +130,15 @@ internal sealed partial class TcpEndpoint
 
         _rtt.OnTimeout();
         _synPending = true;
-
-        // The last wait ends with the limit.
-        TcpInstant next = limit < TimeSpan.MaxValue ? TcpInstant.Min(now + _rtt.Rto, _openedAt + limit) : now + _rtt.Rto;
-        _timers.Set(TcpTimer.Retransmit, next);
+        ArmSyn(now);
     }
+
+    private TcpInstant SynDeadline => Options.UserTimeout > TimeSpan.Zero ? _openedAt + Options.UserTimeout
+        : Options.SynRetransmissions is null || IsPassive ? _openedAt + _core.Options.Tcp.SynTimeout
+        : TcpInstant.Never;
+
+    /// <summary>The last wait ends with the limit.</summary>
+    private void ArmSyn(TcpInstant now) => _timers.Set(TcpTimer.Retransmit, TcpInstant.Min(now + _rtt.Rto, SynDeadline));
 
     /// <summary>R2, or the user time-out (RFC 5482 semantics).</summary>
     private bool IsGivenUp(TcpInstant now, int attempts) => Options.UserTimeout > TimeSpan.Zero
