@@ -25,7 +25,6 @@ internal abstract class SocketCore(SteppedStack stack)
     {
     }
 
-
     public abstract SocketError Bind(IPEndPoint local);
 
     public virtual SocketError Listen(int backlog) => SocketError.OperationNotSupported;
@@ -38,11 +37,11 @@ internal abstract class SocketCore(SteppedStack stack)
 
     public abstract SocketError Connect(IPEndPoint remote);
 
-    public abstract SocketError Send(ReadOnlySpan<byte> data, out int sent, bool isUrgent);
+    public abstract SocketError Send(ReadOnlySpan<byte> data, out int sent, SocketFlags flags);
 
     public abstract SocketError SendTo(ReadOnlySpan<byte> data, IPEndPoint remote, out int sent);
 
-    public abstract SocketError Receive(Span<byte> into, bool peek, out int received, out IPEndPoint? remote);
+    public abstract SocketError Receive(Span<byte> into, SocketFlags flags, out int received, out IPEndPoint? remote);
 
     public abstract SocketError Shutdown(bool read, bool write);
 

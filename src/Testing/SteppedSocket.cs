@@ -103,14 +103,14 @@ public sealed class SteppedSocket
     /// <summary>Queues octets to be sent, as many as there is room for; for UDP sends one datagram to the peer.</summary>
     /// <param name="data">The octets.</param>
     /// <param name="sent">How many were taken.</param>
-    /// <param name="flags">None, or OutOfBand: everything queued so far becomes urgent.</param>
+    /// <param name="flags">OutOfBand: everything queued so far becomes urgent. <see cref="SteppedSocketFlags.More"/> and <see cref="SteppedSocketFlags.EndOfRecord"/>, when all octets were taken.</param>
     /// <returns>Success; WouldBlock (no room, or connecting), Shutdown (sending side shut, no connection, or connection lost), the pending error once, OperationNotSupported (other flags).</returns>
     public SocketError Send(ReadOnlySpan<byte> data, out int sent, SocketFlags flags = SocketFlags.None)
     {
         sent = 0;
         return _isClosed ? SocketError.NotSocket
-            : (flags & ~SocketFlags.OutOfBand) != 0 ? SocketError.OperationNotSupported
-            : _core.Send(data, out sent, (flags & SocketFlags.OutOfBand) != 0);
+            : (flags & ~(SocketFlags.OutOfBand | SteppedSocketFlags.More | SteppedSocketFlags.EndOfRecord)) != 0 ? SocketError.OperationNotSupported
+            : _core.Send(data, out sent, flags);
     }
 
     /// <summary>Sends one UDP datagram; on TCP the address is ignored, as Linux does on a connected socket.</summary>
@@ -128,7 +128,7 @@ public sealed class SteppedSocket
     /// <summary>Receives what is there, at most as much as fits; for UDP one datagram, cut to what fits.</summary>
     /// <param name="into">Where to put it.</param>
     /// <param name="received">How many octets; 0 with Success is the end of the stream.</param>
-    /// <param name="flags">None, or Peek: the octets stay. OutOfBand gives InvalidArgument, for urgent data stays in the stream: a receive ends with the last urgent octet at the latest, and <see cref="UrgentAhead"/> tells how far that is.</param>
+    /// <param name="flags">Peek: the octets stay. Truncated: the octets are thrown away, not copied (TCP; Linux: MSG_TRUNC). OutOfBand gives InvalidArgument, for urgent data stays in the stream: a receive ends with the last urgent octet at the latest, and <see cref="UrgentAhead"/> tells how far that is.</param>
     /// <returns>Success; WouldBlock, NotConnected, the pending error once (after the data that came before it), OperationNotSupported (other flags).</returns>
     public SocketError Receive(Span<byte> into, out int received, SocketFlags flags = SocketFlags.None) => ReceiveFrom(into, out received, out _, flags);
 
@@ -136,7 +136,7 @@ public sealed class SteppedSocket
     /// <param name="into">Where to put it.</param>
     /// <param name="received">How many octets.</param>
     /// <param name="remote">Who sent the datagram; null on TCP.</param>
-    /// <param name="flags">None or Peek.</param>
+    /// <param name="flags">As for <see cref="Receive"/>.</param>
     /// <returns>As <see cref="Receive"/>.</returns>
     public SocketError ReceiveFrom(Span<byte> into, out int received, out IPEndPoint? remote, SocketFlags flags = SocketFlags.None)
     {
@@ -144,8 +144,8 @@ public sealed class SteppedSocket
         remote = null;
         return _isClosed ? SocketError.NotSocket
             : (flags & SocketFlags.OutOfBand) != 0 ? SocketError.InvalidArgument
-            : (flags & ~SocketFlags.Peek) != 0 ? SocketError.OperationNotSupported
-            : _core.Receive(into, (flags & SocketFlags.Peek) != 0, out received, out remote);
+            : (flags & ~(SocketFlags.Peek | SocketFlags.Truncated)) != 0 ? SocketError.OperationNotSupported
+            : _core.Receive(into, flags, out received, out remote);
     }
 
     /// <summary>Shuts one direction or both. Send: queued octets go out, then FIN. Receive: further receives find the end of the stream once they have taken what is queued; nothing is told to the peer.</summary>

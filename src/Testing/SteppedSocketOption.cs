@@ -71,6 +71,18 @@ public enum SteppedSocketOption
 
     /// <summary>Octets never sent from which on a send would block, whatever room there is; the socket is writable again below half of that. 0 = none (TCP_NOTSENT_LOWAT).</summary>
     NotSentLowWater,
+
+    /// <summary>Octets that must wait before the socket is readable; 0 = 1, and never more than the receive buffer holds (SO_RCVLOWAT).</summary>
+    ReceiveLowWater,
+
+    /// <summary>How often a SYN is repeated before connecting fails: 1 to 127; reading gives 0 where it was not set and the stack's time-out holds (TCP_SYNCNT).</summary>
+    SynCount,
+
+    /// <summary>
+    /// Seconds that a listening socket leaves a connection without data half-open: the ACK that ends the handshake is ignored so long. 0 = off. Counted in repeats of the SYN,ACK,
+    /// as on Linux: reading gives the value rounded up to 1, 3, 7, 15 … (TCP_DEFER_ACCEPT).
+    /// </summary>
+    DeferAccept,
 }
 
 /// <summary>What <see cref="SteppedSocket.Poll"/> finds, as Linux's poll(2) computes it.</summary>

@@ -2,11 +2,12 @@ using System.Net;
 using Tcpcrypt.Core;
 using Tcpcrypt.Ip;
 using Tcpcrypt.Udp;
+using Tcpcrypt.Wire;
 
 namespace Tcpcrypt.Testing;
 
 /// <summary>
-/// A whole TCP/IP stack without threads, clock or chance: packets go in by <see cref="Inject"/>, come out by <see cref="TryTake"/>, and time passes when
+/// A whole TCP/IP stack without threads, clock or chance: packets go in by <see cref="Inject(ReadOnlySpan{byte})"/>, come out by <see cref="TryTake"/>, and time passes when
 /// <see cref="RunUntil"/> or <see cref="RunNextTimer"/> says so. When a call on the stack or one of its sockets returns, all work that it caused is done
 /// and everything it sends can be taken. Any number of stacks live in one process; they share nothing.
 /// </summary>
@@ -110,9 +111,22 @@ public sealed class SteppedStack
     /// <summary>Gives the stack one IPv4 packet from the link, as if it arrived now. Nothing that it contains makes this throw.</summary>
     /// <param name="packet">The packet, IP header first: 0 to 65,535 octets. Copied.</param>
     /// <exception cref="ArgumentException">More than 65,535 octets: no IPv4 packet.</exception>
-    public void Inject(ReadOnlySpan<byte> packet)
+    public void Inject(ReadOnlySpan<byte> packet) => Inject(packet, 0);
+
+    /// <summary>As <see cref="Inject(ReadOnlySpan{byte})"/>, a super-segment: what a device with receive offload makes of several TCP segments.</summary>
+    /// <param name="packet">The packet, IP header first: 0 to 65,535 octets. Copied.</param>
+    /// <param name="segmentSize">Payload octets of each segment that it was made of, but for the last; 0 = it is one.</param>
+    /// <exception cref="ArgumentException">More than 65,535 octets: no IPv4 packet.</exception>
+    public void Inject(ReadOnlySpan<byte> packet, int segmentSize)
     {
+        ArgumentOutOfRangeException.ThrowIfNegative(segmentSize);
         _inject.CopyFrom(packet);
+        if (segmentSize > 0 && Ipv4Header.TryParse(packet, out Ipv4Header ip) == Ipv4ParseError.None && ip.Protocol == IpProtocol.Tcp && TcpHeader.TryParse(ip.Payload, out TcpHeader tcp))
+        {
+            _inject.GsoSize = tcp.Payload.Length > segmentSize ? segmentSize : 0;
+            _inject.HeaderLength = ip.HeaderLength + tcp.HeaderLength;
+        }
+
         Core.OnPacket(Now, _inject);
         Flush();
     }

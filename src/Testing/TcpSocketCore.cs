@@ -21,6 +21,9 @@ internal sealed class TcpSocketCore : SocketCore
     /// <summary>TCP_NOTSENT_LOWAT; 0 = none.</summary>
     private long _notSentLowWater;
 
+    /// <summary>SO_RCVLOWAT.</summary>
+    private long _receiveLowWater = 1;
+
     /// <summary>The endpoint's error that the application has already been told.</summary>
     private SocketError _takenError;
 
@@ -166,7 +169,7 @@ internal sealed class TcpSocketCore : SocketCore
             return SocketError.WouldBlock;
         }
 
-        connection = new TcpSocketCore(Stack, endpoint) { _notSentLowWater = _notSentLowWater };
+        connection = new TcpSocketCore(Stack, endpoint) { _notSentLowWater = _notSentLowWater, _receiveLowWater = _receiveLowWater };
         Stack.Flush();
         return SocketError.Success;
     }
@@ -217,7 +220,7 @@ internal sealed class TcpSocketCore : SocketCore
         return IsHandshaking ? SocketError.InProgress : CompleteConnect();
     }
 
-    public override SocketError Send(ReadOnlySpan<byte> data, out int sent, bool isUrgent)
+    public override SocketError Send(ReadOnlySpan<byte> data, out int sent, SocketFlags flags)
     {
         sent = 0;
         if (IsHandshaking)
@@ -243,23 +246,22 @@ internal sealed class TcpSocketCore : SocketCore
 
         endpoint.SendQueue.Append(data[..sent]);
 
-        // Only when all of it was taken is its last octet the end of urgent data.
-        if (isUrgent && sent == data.Length)
+        // Only when all of it was taken is its last octet the end of urgent data, or of a record.
+        bool isWhole = sent == data.Length;
+        if (isWhole && (flags & SocketFlags.OutOfBand) != 0)
         {
             endpoint.OnSendUrgent(Stack.Now);
         }
-        else
-        {
-            endpoint.OnSend(Stack.Now);
-        }
+
+        endpoint.OnSend(Stack.Now, isWhole && (flags & SteppedSocketFlags.More) != 0, isWhole && (flags & SteppedSocketFlags.EndOfRecord) != 0);
 
         Stack.Flush();
         return SocketError.Success;
     }
 
-    public override SocketError SendTo(ReadOnlySpan<byte> data, IPEndPoint remote, out int sent) => Send(data, out sent, isUrgent: false);
+    public override SocketError SendTo(ReadOnlySpan<byte> data, IPEndPoint remote, out int sent) => Send(data, out sent, SocketFlags.None);
 
-    public override SocketError Receive(Span<byte> into, bool peek, out int received, out IPEndPoint? remote)
+    public override SocketError Receive(Span<byte> into, SocketFlags flags, out int received, out IPEndPoint? remote)
     {
         received = 0;
         remote = null;
@@ -275,8 +277,21 @@ internal sealed class TcpSocketCore : SocketCore
                 into = into[..mark];
             }
 
-            received = peek ? _endpoint.ReceiveQueue.PeekInto(into) : _endpoint.ReceiveQueue.Read(into);
-            if (!peek && received > 0)
+            bool isPeek = (flags & SocketFlags.Peek) != 0;
+            if ((flags & SocketFlags.Truncated) != 0)
+            {
+                received = (int)Math.Min(into.Length, _endpoint.ReceiveQueue.Length);
+                if (!isPeek)
+                {
+                    _endpoint.ReceiveQueue.Release(_endpoint.ReceiveQueue.Head + received);
+                }
+            }
+            else
+            {
+                received = isPeek ? _endpoint.ReceiveQueue.PeekInto(into) : _endpoint.ReceiveQueue.Read(into);
+            }
+
+            if (!isPeek && received > 0)
             {
                 _endpoint.OnReceive(Stack.Now);
                 Stack.Flush();
@@ -367,10 +382,26 @@ internal sealed class TcpSocketCore : SocketCore
             return SocketError.Success;
         }
 
+        if (option == SteppedSocketOption.ReceiveLowWater)
+        {
+            if (value is < 0 or > int.MaxValue)
+            {
+                return SocketError.InvalidArgument;
+            }
+
+            _receiveLowWater = Math.Max(value, 1);
+            return SocketError.Success;
+        }
+
         SocketError error = TcpSocketOptions.Set(Options, Stack.Core.Options.Tcp, option, value);
         if (error == SocketError.Success)
         {
             LiveEndpoint?.OnOptionsChanged(Stack.Now);
+            if (option == SteppedSocketOption.NoDelay && value != 0)
+            {
+                LiveEndpoint?.OnNoDelay(Stack.Now);
+            }
+
             Stack.Flush();
         }
 
@@ -387,6 +418,9 @@ internal sealed class TcpSocketCore : SocketCore
             case SteppedSocketOption.NotSentLowWater:
                 value = _notSentLowWater;
                 return SocketError.Success;
+            case SteppedSocketOption.ReceiveLowWater:
+                value = _receiveLowWater;
+                return SocketError.Success;
             case SteppedSocketOption.AcceptConnections:
                 value = IsListening ? 1 : 0;
                 return SocketError.Success;
@@ -400,7 +434,7 @@ internal sealed class TcpSocketCore : SocketCore
                 value = _endpoint?.ReceiveBufferSize ?? Options.FirstReceiveBuffer(Stack.Core.Options.Tcp);
                 return SocketError.Success;
             default:
-                return TcpSocketOptions.Get(Options, option, out value);
+                return TcpSocketOptions.Get(Options, Stack.Core.Options.Tcp, option, out value);
         }
     }
 
@@ -429,7 +463,7 @@ internal sealed class TcpSocketCore : SocketCore
 
         if (!IsHandshaking)
         {
-            if (Readable > 0)
+            if (Readable > 0 && Readable >= Math.Min(_receiveLowWater, _endpoint!.ReceiveBufferSize))
             {
                 flags |= SteppedPollFlags.In;
             }

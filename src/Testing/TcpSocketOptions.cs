@@ -79,6 +79,12 @@ internal static class TcpSocketOptions
             case SteppedSocketOption.MaxPacingRate:
                 options.MaxPacingRate = value < 0 ? null : value;
                 break;
+            case SteppedSocketOption.SynCount:
+                options.SynRetransmissions = (int)value;
+                break;
+            case SteppedSocketOption.DeferAccept:
+                options.DeferredSynAcks = Repeats(value, stack);
+                break;
             default:
                 return SocketError.ProtocolOption;
         }
@@ -86,7 +92,7 @@ internal static class TcpSocketOptions
         return SocketError.Success;
     }
 
-    public static SocketError Get(TcpEndpointOptions options, SteppedSocketOption option, out long value)
+    public static SocketError Get(TcpEndpointOptions options, TcpStackOptions stack, SteppedSocketOption option, out long value)
     {
         long? found = option switch
         {
@@ -110,10 +116,35 @@ internal static class TcpSocketOptions
             SteppedSocketOption.TypeOfService => options.TypeOfService,
             SteppedSocketOption.TimeToLive => options.TimeToLive,
             SteppedSocketOption.MaxPacingRate => options.MaxPacingRate ?? -1,
+            SteppedSocketOption.SynCount => options.SynRetransmissions ?? 0,
+            SteppedSocketOption.DeferAccept => (long)TimeOf(options.DeferredSynAcks, stack).TotalSeconds,
             _ => null,
         };
         value = found ?? 0;
         return found is null ? SocketError.ProtocolOption : SocketError.Success;
+    }
+
+    /// <summary>How many repeats of the SYN,ACK it takes until that many seconds have passed.</summary>
+    private static int Repeats(long seconds, TcpStackOptions stack)
+    {
+        int repeats = 0;
+        while (repeats < byte.MaxValue && TimeOf(repeats, stack).TotalSeconds < seconds)
+        {
+            repeats++;
+        }
+
+        return repeats;
+    }
+
+    private static TimeSpan TimeOf(int repeats, TcpStackOptions stack)
+    {
+        TimeSpan time = TimeSpan.Zero;
+        for (int i = 0; i < repeats; i++)
+        {
+            time += TimeSpan.FromTicks(Math.Min(stack.InitialRto.Ticks << Math.Min(i, 10), stack.MaxRto.Ticks));
+        }
+
+        return time;
     }
 
     private static long Flag(bool value) => value ? 1 : 0;
@@ -133,6 +164,8 @@ internal static class TcpSocketOptions
         SteppedSocketOption.TypeOfService => value is >= 0 and <= 255,
         SteppedSocketOption.TimeToLive => value is >= 1 and <= 255,
         SteppedSocketOption.MaxPacingRate => value is -1 or > 0,
+        SteppedSocketOption.SynCount => value is >= 1 and <= 127,
+        SteppedSocketOption.DeferAccept => value is >= 0 and <= int.MaxValue,
         _ => true,
     };
 }

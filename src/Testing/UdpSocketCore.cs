@@ -47,10 +47,10 @@ internal sealed class UdpSocketCore(SteppedStack stack) : SocketCore(stack)
         return error == SocketError.Success ? _endpoint!.Connect(Stack.Now, to) : error;
     }
 
-    public override SocketError Send(ReadOnlySpan<byte> data, out int sent, bool isUrgent)
+    public override SocketError Send(ReadOnlySpan<byte> data, out int sent, SocketFlags flags)
     {
         sent = 0;
-        return isUrgent ? SocketError.OperationNotSupported
+        return (flags & ~SteppedSocketFlags.EndOfRecord) != 0 ? SocketError.OperationNotSupported
             : _endpoint?.Remote is { } remote ? Send(data, remote, out sent)
             : SocketError.DestinationAddressRequired;
     }
@@ -61,7 +61,7 @@ internal sealed class UdpSocketCore(SteppedStack stack) : SocketCore(stack)
         return Stack.TryConvert(remote, out Endpoint4 to) ? Send(data, to, out sent) : SocketError.AddressFamilyNotSupported;
     }
 
-    public override SocketError Receive(Span<byte> into, bool peek, out int received, out IPEndPoint? remote)
+    public override SocketError Receive(Span<byte> into, SocketFlags flags, out int received, out IPEndPoint? remote)
     {
         received = 0;
         remote = null;
@@ -70,7 +70,7 @@ internal sealed class UdpSocketCore(SteppedStack stack) : SocketCore(stack)
             return _isReadShut ? SocketError.Success : SocketError.WouldBlock;
         }
 
-        if (_endpoint.TryReceive(into, out UdpArrival arrival, peek))
+        if (_endpoint.TryReceive(into, out UdpArrival arrival, (flags & SocketFlags.Peek) != 0))
         {
             received = arrival.Count;
             remote = arrival.Remote.ToIPEndPoint();

@@ -79,8 +79,8 @@ public sealed class TcpStackOptions
     /// <summary>The least retransmission time-out. Deviation from RFC 6298 §2.4 (1 s): 200 ms as Linux does, since modern delayed ACKs stay below it.</summary>
     public TimeSpan MinRto { get; set; } = TimeSpan.FromMilliseconds(200);
 
-    /// <summary>The greatest retransmission time-out (RFC 6298 §2.5: at least 60 s), and the longest wait between zero-window probes.</summary>
-    public TimeSpan MaxRto { get; set; } = TimeSpan.FromSeconds(60);
+    /// <summary>The greatest retransmission time-out (RFC 6298 §2.5: at least 60 s; 120 s as Linux has it), and the longest wait between zero-window probes.</summary>
+    public TimeSpan MaxRto { get; set; } = TimeSpan.FromSeconds(120);
 
     /// <summary>R1: retransmissions of one segment after which the application gets a notice (RFC 9293 SHLD-10: at least 3).</summary>
     public int R1Retransmissions { get; set; } = 3;

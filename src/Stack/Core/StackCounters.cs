@@ -53,6 +53,7 @@ internal enum DropReason
     TcpSynMalformedOptions,
     TcpSynCacheFull,
     TcpAcceptQueueFull,
+    TcpAcceptDeferred,
     TcpForwardLimit,
     TcpSynSentUnacceptable,
     TcpOutsideWindow,

@@ -27,12 +27,13 @@ internal readonly ref struct IcmpError
 
     public bool IsFragmentationNeeded => Type == IcmpType.DestinationUnreachable && Code == UnreachableCode.FragmentationNeeded;
 
-    /// <summary>The error's socket error: 0/5/11/12 NetworkUnreachable, 1 HostUnreachable, 2/3 ConnectionRefused, others HostUnreachable.</summary>
+    /// <summary>The error's socket error: 0/5/11/12 NetworkUnreachable, 1 HostUnreachable, 2 ProtocolOption, 3 ConnectionRefused, others HostUnreachable.</summary>
     public SocketError SocketError => Type == IcmpType.DestinationUnreachable
         ? Code switch
         {
             UnreachableCode.Net or 6 or 9 or 11 => SocketError.NetworkUnreachable,
-            UnreachableCode.Protocol or UnreachableCode.Port => SocketError.ConnectionRefused,
+            UnreachableCode.Protocol => SocketError.ProtocolOption,
+            UnreachableCode.Port => SocketError.ConnectionRefused,
             _ => SocketError.HostUnreachable,
         }
         : SocketError.HostUnreachable;

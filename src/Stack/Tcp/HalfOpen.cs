@@ -23,6 +23,12 @@ internal sealed class HalfOpen(SynCache cache) : DeadlineItem
     public TcpInstant SentAt { get; set; }
     public int Transmissions { get; set; }
 
+    /// <summary>Waits for an answer: one for each SYN,ACK, and those behind which none is sent (TCP_DEFER_ACCEPT).</summary>
+    public int Waits { get; set; }
+
+    /// <summary>The handshake's last ACK has come; data is waited for (TCP_DEFER_ACCEPT).</summary>
+    public bool IsDeferred { get; set; }
+
     /// <summary>When the SYN,ACK is repeated, or the entry given up.</summary>
     public TcpInstant RepeatAt { get; set; }
 

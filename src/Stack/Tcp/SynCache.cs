@@ -269,6 +269,12 @@ internal sealed partial class SynCache(TcpLayer tcp)
         }
 
         TcpListener listener = half.Listener!;
+        if (half.Waits <= half.Options.DeferredSynAcks && seg.Len == 0 && half.Crypt is not { IsSetup: true })
+        {
+            half.IsDeferred = true;
+            return DropReason.TcpAcceptDeferred;
+        }
+
         if (listener.IsFull || tcp.IsFull || (half.Crypt is { IsSetup: true } && InHandshake >= _core.Options.Tcp.SynCacheSize))
         {
             // The ACK is dropped, never answered by RST: the peer believes in the connection and sends again (design: accept queue).
@@ -298,10 +304,17 @@ internal sealed partial class SynCache(TcpLayer tcp)
 
     public void OnDeadline(TcpInstant now, HalfOpen half)
     {
-        if (half.Transmissions > _core.Options.Tcp.SynAckRetransmissions)
+        if (half.Waits > _core.Options.Tcp.SynAckRetransmissions && (!half.IsDeferred || half.Waits > half.Options.DeferredSynAcks))
         {
             _core.Counters.TcpAttemptFails++;
             Remove(half);
+            return;
+        }
+
+        if (half.IsDeferred && half.Waits < half.Options.DeferredSynAcks)
+        {
+            // The peer has the SYN,ACK; it comes once more at the end, so that an ACK can still make the connection.
+            ArmSynAck(now, half);
             return;
         }
 
@@ -341,13 +354,19 @@ internal sealed partial class SynCache(TcpLayer tcp)
 
     private uint TsVal(TcpInstant now, HalfOpen half) => unchecked(now.Milliseconds + tcp.Isn.TimestampOffset(half.Tuple));
 
-    private void SendSynAck(TcpInstant now, HalfOpen half)
+    private void ArmSynAck(TcpInstant now, HalfOpen half)
     {
-        TimeSpan wait = TimeSpan.FromTicks(_core.Options.Tcp.InitialRto.Ticks << Math.Min(half.Transmissions, 10));
-        half.Transmissions++;
-        half.SentAt = now;
+        TimeSpan wait = TimeSpan.FromTicks(_core.Options.Tcp.InitialRto.Ticks << Math.Min(half.Waits, 10));
+        half.Waits++;
         half.RepeatAt = now + (wait > _core.Options.Tcp.MaxRto ? _core.Options.Tcp.MaxRto : wait);
         _core.Deadlines.Update(half);
+    }
+
+    private void SendSynAck(TcpInstant now, HalfOpen half)
+    {
+        ArmSynAck(now, half);
+        half.Transmissions++;
+        half.SentAt = now;
         if (_core.RentOutput(SegmentWriter.PayloadOffset(TcpHeader.MaxOptionsLength)) is not { } slot)
         {
             return;

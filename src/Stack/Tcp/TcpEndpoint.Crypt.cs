@@ -81,7 +81,7 @@ internal sealed partial class TcpEndpoint
         _crypt = CryptBlock.ForOpener(now, layer, settings, Tuple.Remote, session);
     }
 
-    private void CloseCrypt()
+    private void CloseCrypt(TcpInstant now)
     {
         if (_crypt is { } crypt)
         {
@@ -95,7 +95,7 @@ internal sealed partial class TcpEndpoint
                     crypt.Layer.CountFailed(Tuple, crypt.Outcome);
                     if (crypt.IsOpener)
                     {
-                        crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+                        crypt.Layer.PlainDestinations.Add(now, Tuple.Remote);
                     }
                 }
             }
@@ -108,7 +108,7 @@ internal sealed partial class TcpEndpoint
                 if (crypt.IsOpener && Error == SocketError.TimedOut)
                 {
                     // The next connection is to work.
-                    crypt.Layer.PlainDestinations.Add(_lastReceivedAt, Tuple.Remote);
+                    crypt.Layer.PlainDestinations.Add(now, Tuple.Remote);
                 }
             }
 

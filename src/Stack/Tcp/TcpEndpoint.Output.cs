@@ -32,8 +32,6 @@ internal sealed partial class TcpEndpoint
     /// <summary>A lowered path MTU is forgotten after ten minutes (RFC 1191 §6.3): so often a connection looks whether a larger one may be tried.</summary>
     private static readonly TimeSpan s_pathMtuAge = TimeSpan.FromMinutes(1);
 
-    private static readonly TimeSpan s_corkTime = TimeSpan.FromMilliseconds(200);
-
     private bool _synPending;
     private int _synTransmissions;
     private uint _synWindow;
@@ -47,7 +45,6 @@ internal sealed partial class TcpEndpoint
     private int _pendingMtu;
     private bool _isFinAcked;
     private bool _forceSend;
-    private bool _isCorkExpired;
     private TcpInstant _lastSentAt;
 
     private int AdvertisedMss => _tcp.AdvertisedMss(Options, Tuple.Remote.Address);
@@ -170,6 +167,12 @@ internal sealed partial class TcpEndpoint
             return default;
         }
 
+        long queued = unsent;
+        if (_marks is { } marks && unsent > 0)
+        {
+            unsent = Math.Min(unsent, marks.RestOfRecord(OffsetOf(_snd.Nxt)));
+        }
+
         int usable = _snd.Una + _snd.Wnd - _snd.Nxt;
         uint flight = FlightSize;
         int fullSize = SegmentMss(now, _snd.Nxt, out long sameKeys);
@@ -204,7 +207,8 @@ internal sealed partial class TcpEndpoint
         }
 
         // Nagle (SHLD-7) as RFC 9293 §A.3 has it: less than a full segment waits while another such one is unacknowledged, not behind full ones.
-        bool mayPush = isFinDue || (!IsCorked && (Options.NoDelay || flight == 0 || !IsSmallOutstanding));
+        // What another record follows has nothing to wait for.
+        bool mayPush = isFinDue || unsent < queued || (!IsTailHeld && (Options.NoDelay || flight == 0 || !IsSmallOutstanding));
         bool isTail = length == unsent;
         if (length >= fullSize && room >= Math.Min(unsent, EffectiveMss))
         {
@@ -224,12 +228,12 @@ internal sealed partial class TcpEndpoint
             if (!isWindowHalf && !_forceSend)
             {
                 _isWindowLimited = room == usable && usable < Math.Min(unsent, EffectiveMss);
-                TcpTimer? wait = flight > 0 ? null : IsCorked && isTail ? TcpTimer.Cork : TcpTimer.Persist;
-                return new SendDecision(SendKind.Nothing, WaitFor: IsCorked && isTail ? TcpTimer.Cork : wait);
+                TcpTimer? wait = IsTailHeld && isTail ? TcpTimer.Cork : flight > 0 ? null : TcpTimer.Persist;
+                return new SendDecision(SendKind.Nothing, WaitFor: wait);
             }
         }
 
-        bool hasFin = isFinDue && isTail && usable > length;
+        bool hasFin = isFinDue && isTail && unsent == queued && usable > length;
         return new SendDecision(SendKind.Data, _snd.Nxt, length, hasFin);
     }
 
@@ -288,7 +292,7 @@ internal sealed partial class TcpEndpoint
         int mss = SegmentMss(now, _sent[index].Start, out long sameKeys);
 
         // What went out in small pieces goes again as a segment (RFC 9293 §3.8.6.2.1: few large ones): the window is counted in octets, and as many packets as it has octets would only be lost again.
-        _sent.JoinLost(index, (int)Math.Min(mss, room));
+        _sent.JoinLost(index, (int)Math.Min(Math.Min(mss, sameKeys), room));
         SentSegment run = _sent[index];
         if (room < Math.Min(run.Length, EffectiveMss))
         {
@@ -305,18 +309,28 @@ internal sealed partial class TcpEndpoint
 
     private bool IsSmallOutstanding => _snd.Sml > _snd.Una && _snd.Sml <= _snd.Nxt;
 
-    private bool IsCorked => Options.Cork && !_isCorkExpired;
+    private bool IsTailHeld => Options.Cork || _marks is { HoldsTail: true };
 
-    /// <summary>A segment's payload when the options of the moment (SACK blocks, re-keying) are counted too, and how many octets from there on may be in one segment.</summary>
+    /// <summary>A segment's payload when the options of the moment (SACK blocks, re-keying) are counted too, and how many octets from there on may be in one segment (keys, records).</summary>
     private int SegmentMss(TcpInstant now, Seq<Local> seq, out long limit)
     {
+        int mss;
         if (IsProtected)
         {
-            return ProtectedSegmentMss(now, seq, out limit);
+            mss = ProtectedSegmentMss(now, seq, out limit);
+        }
+        else
+        {
+            limit = long.MaxValue;
+            mss = EffectiveMss - SackOptionLength(SackBlockCount);
         }
 
-        limit = long.MaxValue;
-        return EffectiveMss - SackOptionLength(SackBlockCount);
+        if (_marks is { } marks)
+        {
+            limit = Math.Min(limit, marks.RestOfRecord(OffsetOf(seq)));
+        }
+
+        return mss;
     }
 
     /// <summary>Bounded by the option area, and by tiny segments: eight octets are left for data.</summary>
@@ -375,7 +389,7 @@ internal sealed partial class TcpEndpoint
                         _firstUnackedAt = now;
                     }
 
-                    _timers.Set(timer, timer switch { TcpTimer.Pacing => _pacedUntil, TcpTimer.Cork => now + s_corkTime, _ => now + _rtt.Rto });
+                    _timers.Set(timer, timer switch { TcpTimer.Pacing => _pacedUntil, _ => now + _rtt.Rto });
                 }
 
                 return false;

@@ -102,10 +102,10 @@ internal sealed partial class TcpEndpoint
     private SendDecision DecideProbe(TcpInstant now)
     {
         int usable = _snd.Una + _snd.Wnd - _snd.Nxt;
-        int mss = SegmentMss(now, _snd.Nxt, out _);
+        int mss = SegmentMss(now, _snd.Nxt, out long whole);
         if (Unsent > 0 && usable > 0)
         {
-            int length = (int)Math.Min(Math.Min(Unsent, usable), mss);
+            int length = (int)Math.Min(Math.Min(Unsent, usable), Math.Min(mss, whole));
             return new SendDecision(SendKind.Data, _snd.Nxt, length, HasFin: _isFinQueued && length == Unsent && usable > length);
         }
 

@@ -359,6 +359,11 @@ internal sealed partial class TcpEndpoint
             IsAfterTimeout = _rtt.Backoff > 0,
             IsCongestionEcho = _agreed.Ecn && (seg.Flags & (TcpFlags.Ece | TcpFlags.Syn)) == TcpFlags.Ece,
         };
+        if (_marks is { } marks)
+        {
+            marks.HoldsTail = false;
+        }
+
         bool isWindowSame = unchecked((uint)seg.WindowField << _snd.Shift) == _snd.Wnd;
         bool wasInFlight = FlightSize > 0;
         if (seg.Ack > _snd.Una)

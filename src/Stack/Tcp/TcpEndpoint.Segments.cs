@@ -24,8 +24,9 @@ internal sealed partial class TcpEndpoint
         Seq<Local> end = decision.Seq + decision.Length;
         TcpFlags flags = TcpFlags.Ack;
 
-        // MUST-61: PSH on the last octet that is queued.
-        if (decision.Length > 0 && OffsetOf(end) == SendQueue.Tail)
+        // MUST-61: PSH on the last octet that is queued, unless more was announced.
+        long edge = OffsetOf(end);
+        if (decision.Length > 0 && (edge == SendQueue.Tail ? _marks is null || _marks.OpenTail != edge : _marks is { } marks && marks.IsRecordEnd(edge)))
         {
             flags |= TcpFlags.Psh;
         }
@@ -193,7 +194,7 @@ internal sealed partial class TcpEndpoint
         _snd.Nxt = _snd.Iss + 1;
         _segmentsSent++;
         _core.Counters.TcpOutSegs++;
-        ArmRetransmit(now);
+        ArmSyn(now);
         if (_synTransmissions == 1)
         {
             _isTiming = true;

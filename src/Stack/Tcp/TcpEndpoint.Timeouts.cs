@@ -40,8 +40,7 @@ internal sealed partial class TcpEndpoint
                     OnKeepAliveTimeout(now);
                     break;
                 case TcpTimer.Cork:
-                    _isCorkExpired = true;
-                    _forceSend = true;
+                    Push();
                     break;
                 case TcpTimer.FinWait2 when IsReadSpent && !_isDetached:
                     // The peer has more to say, and nobody listens.
@@ -114,9 +113,9 @@ internal sealed partial class TcpEndpoint
 
     private void OnSynTimeout(TcpInstant now)
     {
-        // MUST-22, MUST-23: R2 for a SYN is three minutes at least; a user time-out goes before it.
-        TimeSpan limit = Options.UserTimeout > TimeSpan.Zero ? Options.UserTimeout : _core.Options.Tcp.SynTimeout;
-        if (now - _openedAt >= limit || (IsPassive && _synTransmissions > _core.Options.Tcp.SynAckRetransmissions))
+        // MUST-22, MUST-23: R2 for a SYN is three minutes at least; a user time-out goes before it, and the application's own count.
+        int? count = IsPassive ? _core.Options.Tcp.SynAckRetransmissions : Options.SynRetransmissions;
+        if (now >= SynDeadline || _synTransmissions > count)
         {
             if (IsProtected)
             {
@@ -125,17 +124,21 @@ internal sealed partial class TcpEndpoint
             }
 
             // A soft error on the way tells more than "timed out".
-            Finish(_softError is SocketError.Success ? SocketError.TimedOut : _softError);
+            Finish(_softError is SocketError.Success ? SocketError.TimedOut : _softError, now);
             return;
         }
 
         _rtt.OnTimeout();
         _synPending = true;
-
-        // The last wait ends with the limit.
-        TcpInstant next = TcpInstant.Min(now + _rtt.Rto, _openedAt + limit);
-        _timers.Set(TcpTimer.Retransmit, next);
+        ArmSyn(now);
     }
+
+    private TcpInstant SynDeadline => Options.UserTimeout > TimeSpan.Zero ? _openedAt + Options.UserTimeout
+        : Options.SynRetransmissions is null || IsPassive ? _openedAt + _core.Options.Tcp.SynTimeout
+        : TcpInstant.Never;
+
+    /// <summary>The last wait ends with the limit.</summary>
+    private void ArmSyn(TcpInstant now) => _timers.Set(TcpTimer.Retransmit, TcpInstant.Min(now + _rtt.Rto, SynDeadline));
 
     /// <summary>R2, or the user time-out (RFC 5482 semantics).</summary>
     private bool IsGivenUp(TcpInstant now, int attempts) => Options.UserTimeout > TimeSpan.Zero

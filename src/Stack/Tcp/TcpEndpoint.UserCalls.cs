@@ -13,9 +13,17 @@ internal sealed partial class TcpEndpoint
     private int _receiveBufferSeen;
     private bool _wasNoDelay;
 
+    /// <summary>Null until the application says how its octets belong together.</summary>
+    private SendMarks? _marks;
+
     /// <summary>SEND: octets were appended to <see cref="SendQueue"/>.</summary>
     public void OnSend(TcpInstant now)
     {
+        if (_marks is { } marks)
+        {
+            marks.HoldsTail = false;
+        }
+
         if (IsClosed)
         {
             SendQueue.Discard();
@@ -33,6 +41,39 @@ internal sealed partial class TcpEndpoint
 
         CheckSendLimit(now);
         MarkReady();
+    }
+
+    /// <summary>SEND with a word about what follows. More: the segment that is not full waits for it (Linux: MSG_MORE). The end of a record: what follows is in segments of its own (MSG_EOR).</summary>
+    public void OnSend(TcpInstant now, bool isMore, bool endsRecord)
+    {
+        OnSend(now);
+        if (IsClosed || !(isMore || endsRecord))
+        {
+            return;
+        }
+
+        _marks ??= new SendMarks();
+        if (isMore)
+        {
+            _marks.HoldsTail = true;
+            _marks.OpenTail = SendQueue.Tail;
+        }
+
+        if (endsRecord)
+        {
+            _marks.EndRecord(SendQueue.Tail, SendQueue.Head);
+        }
+    }
+
+    /// <summary>What waits for more, or for an ACK, waits no longer.</summary>
+    private void Push()
+    {
+        _forceSend |= Unsent > 0;
+        if (_marks is { } marks)
+        {
+            marks.HoldsTail = false;
+            marks.OpenTail = -1;
+        }
     }
 
     /// <summary>SEND with the URGENT flag: everything queued so far is urgent (RFC 9293 MUST-30, MUST-31).</summary>
@@ -84,10 +125,12 @@ internal sealed partial class TcpEndpoint
             _timers.Cancel(TcpTimer.Cork);
         }
 
-        // Linux: TCP_NODELAY sends what waits, cork or not.
-        _forceSend |= Options.NoDelay && !_wasNoDelay && Unsent > 0;
+        if (Options.NoDelay && !_wasNoDelay)
+        {
+            OnNoDelay(now);
+        }
+
         _wasNoDelay = Options.NoDelay;
-        _isCorkExpired = false;
         _congestion = CongestionController.Create(Options.CongestionControl, _congestion);
         _timers.Cancel(TcpTimer.Pacing);
         _pacedUntil = TcpInstant.Min(_pacedUntil, now + s_paceQuantum);
@@ -99,6 +142,19 @@ internal sealed partial class TcpEndpoint
         }
 
         _receiveBufferSeen = Options.ReceiveBufferSize;
+        MarkReady();
+        UpdateDeadline();
+    }
+
+    /// <summary>TCP_NODELAY was set, perhaps once more: as on Linux what waits goes out, cork or not.</summary>
+    public void OnNoDelay(TcpInstant now)
+    {
+        if (IsClosed || Unsent == 0)
+        {
+            return;
+        }
+
+        _forceSend = true;
         MarkReady();
         UpdateDeadline();
     }
@@ -202,7 +258,7 @@ internal sealed partial class TcpEndpoint
             SendResetOfOurs(now);
         }
 
-        Finish(error);
+        Finish(error, now);
     }
 
     /// <summary>Gives the connection up because of a segment. The RST answers it: its SEQ is what the peer waits for, so that it is believed at once (RFC 5961 §3.2).</summary>

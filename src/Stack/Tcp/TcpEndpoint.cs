@@ -67,7 +67,7 @@ internal sealed partial class TcpEndpoint : CoreObject
 
     public TcpEndpointOptions Options { get; }
 
-    /// <summary>What the application has written and the peer has not yet acknowledged. Its consumer is the core; the application appends at most <see cref="SendSpace"/> octets and calls <see cref="OnSend"/>.</summary>
+    /// <summary>What the application has written and the peer has not yet acknowledged. Its consumer is the core; the application appends at most <see cref="SendSpace"/> octets and calls <see cref="OnSend(TcpInstant)"/>.</summary>
     public ByteQueue SendQueue { get; }
 
     /// <summary>In-order data for the application, which reads, releases and calls <see cref="OnReceive"/>.</summary>
@@ -326,7 +326,7 @@ internal sealed partial class TcpEndpoint : CoreObject
     }
 
     /// <summary>The end of the TCB: leaves all tables and queues; what was received can still be read unless the connection was aborted.</summary>
-    private void Finish(SocketError error)
+    private void Finish(SocketError error, TcpInstant? now = null)
     {
         if (IsClosed)
         {
@@ -361,7 +361,7 @@ internal sealed partial class TcpEndpoint : CoreObject
             Enter(TcpState.Closed);
         }
 
-        CloseCrypt();
+        CloseCrypt(now ?? _lastReceivedAt);
         LeaveListener(succeeded: false);
 
         _core.Raise(this, CoreEvents.Closed | CoreEvents.Readable | CoreEvents.Writable);

@@ -5,7 +5,7 @@ internal sealed class TcpEndpointOptions
 {
     public bool NoDelay { get; set; }
 
-    /// <summary>Holds back segments that are not full until switched off, the connection is closed, or 200 ms have passed (TCP_CORK).</summary>
+    /// <summary>Holds back segments that are not full until switched off, the connection is closed, or a retransmission time-out has passed (TCP_CORK; as Linux does: 200 ms at least).</summary>
     public bool Cork { get; set; }
 
     public bool KeepAlive { get; set; }
@@ -18,6 +18,12 @@ internal sealed class TcpEndpointOptions
 
     /// <summary>How long data may stay unacknowledged (RFC 5482 semantics); zero = the stack's R2.</summary>
     public TimeSpan UserTimeout { get; set; }
+
+    /// <summary>How often a SYN is repeated (TCP_SYNCNT); null = until the stack's time-out.</summary>
+    public int? SynRetransmissions { get; set; }
+
+    /// <summary>A listener's: so many time-outs of the SYN,ACK an ACK without data does not end the handshake (TCP_DEFER_ACCEPT).</summary>
+    public int DeferredSynAcks { get; set; }
 
     /// <summary>Null: close in the background. Zero: close sends RST.</summary>
     public TimeSpan? Linger { get; set; }

@@ -239,4 +239,52 @@ internal sealed class SteppedSocketTests
         Assert.That(server.Listen(1), Is.EqualTo(SocketError.OperationNotSupported));
         Assert.That(server.SetOption(SteppedSocketOption.NoDelay, 1), Is.EqualTo(SocketError.ProtocolOption));
     }
+
+    [Test]
+    public void Nothing_is_readable_below_the_low_water_mark()
+    {
+        SteppedLink link = Pair(s_wire);
+        (SteppedSocket client, SteppedSocket server, _) = Connect(link);
+        Ok(server.SetOption(SteppedSocketOption.ReceiveLowWater, 100));
+        Ok(client.Send(new byte[99], out _));
+        link.RunUntil(link.NowNs + 1_000_000_000);
+        Assert.Multiple(() =>
+        {
+            Assert.That(server.Poll().HasFlag(SteppedPollFlags.In), Is.False);
+            Assert.That(server.Readable, Is.EqualTo(99), "there is something, and it can be received");
+        });
+        Ok(client.Send(new byte[1], out _));
+        link.RunUntil(link.NowNs + 1_000_000_000);
+        Assert.That(server.Poll().HasFlag(SteppedPollFlags.In), Is.True);
+        Ok(server.Receive(new byte[50], out _));
+        Assert.That(server.Poll().HasFlag(SteppedPollFlags.In), Is.False);
+        Ok(client.Close());
+        link.RunUntil(link.NowNs + 1_000_000_000);
+        Assert.That(server.Poll().HasFlag(SteppedPollFlags.In), Is.True, "the end of the stream needs no octets");
+    }
+
+    [Test]
+    public void What_is_received_truncated_is_thrown_away()
+    {
+        SteppedLink link = Pair(s_wire);
+        (SteppedSocket client, SteppedSocket server, _) = Connect(link);
+        Ok(client.Send("abcdef"u8, out _));
+        link.RunUntil(link.NowNs + 1_000_000_000);
+        byte[] buffer = new byte[4];
+        Ok(server.Receive(buffer, out int peeked, SocketFlags.Truncated | SocketFlags.Peek));
+        Ok(server.Receive(buffer, out int thrown, SocketFlags.Truncated));
+        Assert.That((peeked, thrown, buffer), Is.EqualTo((4, 4, new byte[4])), "counted, not copied");
+        Ok(server.Receive(buffer, out int received));
+        Assert.That(buffer[..received], Is.EqualTo("ef"u8.ToArray()));
+    }
+
+    [Test]
+    public void Flags_of_a_send_that_there_are_not()
+    {
+        SteppedLink link = Pair(s_wire);
+        (SteppedSocket client, _, _) = Connect(link);
+        Assert.That(client.Send("abc"u8, out _, SocketFlags.DontRoute), Is.EqualTo(SocketError.OperationNotSupported));
+        Ok(client.Send("abc"u8, out int sent, SteppedSocketFlags.More | SteppedSocketFlags.EndOfRecord));
+        Assert.That(sent, Is.EqualTo(3));
+    }
 }

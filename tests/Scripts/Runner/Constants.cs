@@ -16,6 +16,11 @@ internal static class Constants
     public const long NoSignal = 0x4000;
     public const long EndOfRecord = 0x80;
     public const long More = 0x8000;
+    public const long Truncate = 0x20;
+
+    /// <summary>epoll's own, which poll(2) does not have.</summary>
+    public const SteppedPollFlags EdgeTriggered = (SteppedPollFlags)(1 << 30);
+    public const SteppedPollFlags OneShot = (SteppedPollFlags)(1 << 29);
 
     private static readonly Dictionary<string, long> s_values = new()
     {
@@ -41,6 +46,7 @@ internal static class Constants
         ["MSG_NOSIGNAL"] = NoSignal,
         ["MSG_EOR"] = EndOfRecord,
         ["MSG_MORE"] = More,
+        ["MSG_TRUNC"] = Truncate,
         ["SOL_SOCKET"] = 1,
         ["SOL_TCP"] = 6,
         ["SOL_IP"] = 0,
@@ -53,6 +59,15 @@ internal static class Constants
 
     private static readonly Dictionary<string, SteppedPollFlags> s_poll = new()
     {
+        ["EPOLLIN"] = SteppedPollFlags.In,
+        ["EPOLLPRI"] = SteppedPollFlags.Priority,
+        ["EPOLLOUT"] = SteppedPollFlags.Out,
+        ["EPOLLERR"] = SteppedPollFlags.Error,
+        ["EPOLLHUP"] = SteppedPollFlags.Hup,
+        ["EPOLLRDHUP"] = SteppedPollFlags.ReadHup,
+        ["EPOLLET"] = EdgeTriggered,
+        ["EPOLLONESHOT"] = OneShot,
+        ["EPOLLEXCLUSIVE"] = SteppedPollFlags.None,
         ["POLLIN"] = SteppedPollFlags.In,
         ["POLLPRI"] = SteppedPollFlags.Priority,
         ["POLLOUT"] = SteppedPollFlags.Out,
@@ -84,6 +99,9 @@ internal static class Constants
     {
         SocketFlags result = (flags & OutOfBand) != 0 ? SocketFlags.OutOfBand : SocketFlags.None;
         result |= (flags & Peek) != 0 ? SocketFlags.Peek : SocketFlags.None;
-        return (flags & ~(OutOfBand | Peek | NoWait | NoSignal)) == 0 ? result : throw new NotSupportedException($"Message flags 0x{flags:x} are not known here.");
+        result |= (flags & Truncate) != 0 ? SocketFlags.Truncated : SocketFlags.None;
+        result |= (flags & More) != 0 ? SteppedSocketFlags.More : SocketFlags.None;
+        result |= (flags & EndOfRecord) != 0 ? SteppedSocketFlags.EndOfRecord : SocketFlags.None;
+        return (flags & ~(OutOfBand | Peek | NoWait | NoSignal | Truncate | More | EndOfRecord)) == 0 ? result : throw new NotSupportedException($"Message flags 0x{flags:x} are not known here.");
     }
 }

@@ -33,12 +33,19 @@ internal static partial class InfoAsserts
         ["TCP_CLOSING"] = 11,
     };
 
-    /// <summary>Runs the asserts.</summary>
+    /// <summary>Runs the asserts, and assignments of numbers to names.</summary>
     /// <returns>What does not hold, or null.</returns>
-    public static string? Run(string code, TcpInfo info, ICollection<string> notes)
+    public static string? Run(string code, TcpInfo info, Dictionary<string, long> variables, ICollection<string> notes)
     {
         foreach (string statement in Comment().Replace(code.Replace("\\\n", " ", StringComparison.Ordinal), "").Split(['\n', ';'], StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
+            if (Assignment().Match(statement) is { Success: true } assignment && Number(assignment.Groups["value"].Value) is { } number)
+            {
+                string name = assignment.Groups["name"].Value;
+                variables[name] = assignment.Groups["add"].Success ? variables.GetValueOrDefault(name) + number : number;
+                continue;
+            }
+
             if (Assertion().Match(statement) is not { Success: true } assertion)
             {
                 notes.Add($"code ignored: {statement}");
@@ -47,7 +54,7 @@ internal static partial class InfoAsserts
 
             foreach (string part in assertion.Groups["test"].Value.Split(" and ", StringSplitOptions.TrimEntries))
             {
-                switch (Holds(part, info, out string actual))
+                switch (Holds(part, info, variables, out string actual))
                 {
                     case null:
                         notes.Add($"code ignored: {part}");
@@ -64,11 +71,11 @@ internal static partial class InfoAsserts
     }
 
     /// <summary>A comparison of two or more values, as Python chains them: 5 &lt;= tcpi_rtt &lt; 7. Null when it is of another form or has a name that is not known here.</summary>
-    private static bool? Holds(string part, TcpInfo info, out string actual)
+    private static bool? Holds(string part, TcpInfo info, Dictionary<string, long> variables, out string actual)
     {
         actual = "";
         string[] pieces = Operator().Split(part.Trim('(', ')', ' '));
-        if (pieces.Length < 3 || Value(pieces[0], info, ref actual) is not { } left)
+        if (pieces.Length < 3 || Value(pieces[0], info, variables, ref actual) is not { } left)
         {
             return null;
         }
@@ -76,7 +83,7 @@ internal static partial class InfoAsserts
         bool holds = true;
         for (int i = 1; i < pieces.Length; i += 2)
         {
-            if (Value(pieces[i + 1], info, ref actual) is not { } right)
+            if (Value(pieces[i + 1], info, variables, ref actual) is not { } right)
             {
                 return null;
             }
@@ -97,15 +104,15 @@ internal static partial class InfoAsserts
     }
 
     /// <summary>A number, a constant, a field, or one of these under a mask.</summary>
-    private static long? Value(string text, TcpInfo info, ref string actual)
+    private static long? Value(string text, TcpInfo info, Dictionary<string, long> variables, ref string actual)
     {
         long? value = null;
         foreach (string term in text.Split('&'))
         {
             string name = term.Trim('(', ')', ' ');
-            long? one = s_constants.TryGetValue(name, out long constant) ? constant
-                : long.TryParse(name, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number) ? number
-                : Field(name, info);
+            long? one = variables.TryGetValue(name, out long variable) ? variable
+                : s_constants.TryGetValue(name, out long constant) ? constant
+                : Number(name) ?? Field(name, info);
             if (one is null)
             {
                 return null;
@@ -121,6 +128,14 @@ internal static partial class InfoAsserts
 
         return value;
     }
+
+    private static long? Number(string text) =>
+        text.StartsWith("0x", StringComparison.Ordinal) && long.TryParse(text.AsSpan(2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out long hexadecimal) ? hexadecimal
+        : long.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long number) ? number
+        : null;
+
+    [GeneratedRegex(@"^(?<name>\w+)\s*(?<add>\+)?=\s*(?<value>-?\w+)$")]
+    private static partial Regex Assignment();
 
     [GeneratedRegex("#[^\n]*")]
     private static partial Regex Comment();

@@ -22,7 +22,9 @@ internal sealed class PacketBuilder(Ipv4Address local, Ipv4Address remote)
         BinaryPrimitives.WriteUInt16BigEndian(segment, connection.RemotePort);
         BinaryPrimitives.WriteUInt16BigEndian(segment.AsSpan(2), connection.LocalPort);
         BinaryPrimitives.WriteUInt32BigEndian(segment.AsSpan(4), spec.Sequence);
-        BinaryPrimitives.WriteUInt32BigEndian(segment.AsSpan(8), spec.Ack is { } ack ? connection.ToLive(ack) : 0);
+
+        // ACK without a number is 0 in the script's terms, as in packetdrill.
+        BinaryPrimitives.WriteUInt32BigEndian(segment.AsSpan(8), spec.Flags.HasFlag(ScriptFlags.Ack) ? connection.ToLive(spec.Ack ?? 0) : spec.Ack is { } ack ? connection.ToLive(ack) : 0);
         segment[12] = (byte)((5 + (options.Length / 4)) << 4);
         segment[13] = (byte)spec.Flags;
         BinaryPrimitives.WriteUInt16BigEndian(segment.AsSpan(14), spec.Window ?? 0);

@@ -10,7 +10,7 @@ namespace Tcpcrypt.Scripts.Runner;
 
 /// <summary>Runs one script against a <see cref="SteppedStack"/>: events in order, time virtual.</summary>
 /// <remarks>
-/// Each packet the stack sends must be the script's next outbound one, at its time (give or take the tolerance); packets left over at the end are a failure.
+/// Each packet the stack sends must be the script's next outbound one, at its time (give or take the tolerance); packets left over at the end are a failure in a script that names requirements.
 /// Ports written in a packet choose the connection; without them it is the one of the last SYN of the stack, or the listener's.
 /// </remarks>
 internal sealed class ScriptRunner
@@ -29,6 +29,12 @@ internal sealed class ScriptRunner
     private readonly PacketBuilder _builder;
     private readonly PacketMatcher _matcher;
     private readonly Syscalls _syscalls;
+
+    /// <summary>Larger TCP payloads than this come as super-segments of such segments (--mss); 0 = each packet is one segment.</summary>
+    private readonly int _segmentSize;
+
+    /// <summary>The variables of the script's code.</summary>
+    private readonly Dictionary<string, long> _variables = [];
     private readonly Dictionary<(ushort Local, ushort Remote), Connection> _connections = [];
     private readonly List<string> _trace = [];
     private Connection _current;
@@ -49,6 +55,7 @@ internal sealed class ScriptRunner
             script.Options.ContainsKey("strict_options"),
             long.Parse(Option("tcp_ts_tick_usecs", "0"), CultureInfo.InvariantCulture) * 1000,
             _toleranceNs);
+        _segmentSize = int.Parse(Option("mss", "0"), CultureInfo.InvariantCulture);
         SteppedStackOptions options = StackSettings.Build(script, _local.ToString(), Notes);
         _startNs = options.StartNs;
         _stack = new SteppedStack(options);
@@ -104,7 +111,7 @@ internal sealed class ScriptRunner
             case SyscallEvent call:
                 RunSyscall(call, at);
                 break;
-            case CodeEvent code when InfoAsserts.Run(code.Code, _syscalls.Info(), Notes) is { } failure:
+            case CodeEvent code when InfoAsserts.Run(code.Code, _syscalls.Info(), _variables, Notes) is { } failure:
                 throw Failure(next.Line, "assertion", code.Code.Trim(), failure);
             case CommandEvent command:
                 StackSettings.ApplyCommand(command.Command, new SteppedStackOptions(), Notes);
@@ -158,7 +165,7 @@ internal sealed class ScriptRunner
         }
 
         _trace.Add($"{Seconds(Now)} {LivePacket.Parse(packet).Describe(isInbound: true, connection)}{(spec.Mutations.Count > 0 ? " {…}" : "")}");
-        _stack.Inject(packet);
+        _stack.Inject(packet, spec is TcpSpec ? _segmentSize : 0);
     }
 
     private void Expect(PacketEvent expected)
@@ -349,7 +356,8 @@ internal sealed class ScriptRunner
             }
         }
 
-        if (_stack.TryTake(out long timeNs, out byte[] octets))
+        // A script without requirements is not ours: packetdrill does not look at what comes behind the last event.
+        if (_script.Specs.Count > 0 && _stack.TryTake(out long timeNs, out byte[] octets))
         {
             LivePacket packet = LivePacket.Parse(octets);
             Connection connection = ConnectionOf(packet.SourcePort, packet.DestinationPort);

@@ -57,10 +57,48 @@ internal sealed class ScriptRunnerTests
     [TestCase("+0 poll([{fd=4, events=POLLIN, revents=POLLIN}], 1, 0) = 1", "the result differs")]
     [TestCase("+0 poll([{fd=4, events=POLLIN|POLLOUT, revents=POLLIN|POLLOUT}], 1, 0) = 1", "revents expected")]
     [TestCase("+0 %{ assert tcpi_snd_cwnd == 11 }%", "tcpi_snd_cwnd is 10")]
+    [TestCase("+0 %{ wanted = 9; wanted += 0x2; assert tcpi_snd_cwnd == wanted }%", "tcpi_snd_cwnd is 10")]
     [TestCase("+0...0.5 read(4, ..., 10) = 10", "still blocked")]
     [TestCase("+0 > . 1:1(0) ack 1", "no packet was sent")]
     public void Each_difference_of_a_call_is_found(string line, string what) =>
         Assert.That(() => Run(Open + line), Throws.InstanceOf<ScriptFailure>().With.Message.Contains(what).And.Message.Contains("x.pkt:8"));
+
+    [Test]
+    public void Epoll_tells_edges_once()
+    {
+        const string Edges = """
+            +0 epoll_create(1) = 5
+            +0 epoll_ctl(5, EPOLL_CTL_ADD, 4, {events=EPOLLIN|EPOLLOUT|EPOLLET, fd=4}) = 0
+            +0 epoll_wait(5, {events=EPOLLOUT, fd=4}, 1, 0) = 1
+            +0 epoll_wait(5, {events=0, ptr=0}, 1, 0) = 0
+            +0 < P. 1:11(10) ack 1 win 100
+            +0 epoll_wait(5, {events=EPOLLIN|EPOLLOUT, fd=4}, 1, 0) = 1
+            +0 epoll_wait(5, {events=0, ptr=0}, 1, 0) = 0
+            +.04 > . 1:1(0) ack 11
+            +0 epoll_ctl(5, EPOLL_CTL_MOD, 4, {events=EPOLLIN, fd=4}) = 0
+
+            """;
+        Run(Open + Edges + "+0 epoll_wait(5, {events=EPOLLIN, fd=4}, 1, 0) = 1\n+0 epoll_wait(5, {events=EPOLLIN, fd=4}, 1, 0) = 1");
+        Assert.That(() => Run(Open + Edges + "+0 epoll_wait(5, {events=0, ptr=0}, 1, 0) = 0"), Throws.InstanceOf<ScriptFailure>().With.Message.Contains("the result differs"));
+        Assert.That(() => Run(Open + Edges + "+0 epoll_wait(5, {events=EPOLLOUT, fd=4}, 1, 0) = 1"), Throws.InstanceOf<ScriptFailure>().With.Message.Contains("events expected"));
+    }
+
+    [Test]
+    public void A_message_tells_how_much_is_left()
+    {
+        const string Left = "+0 setsockopt(4, SOL_TCP, TCP_INQ, [1], 4) = 0\n+0 < FP. 1:11(10) ack 1 win 100\n+0 > . 1:1(0) ack 12\n";
+        string Read(int count, int left) => $"+0 recvmsg(4, {{msg_name(...)=..., msg_iov(1)=[{{..., {count}}}], msg_flags=0, msg_control=[{{cmsg_level=SOL_TCP, cmsg_type=TCP_CM_INQ, cmsg_data={left}}}]}}, 0) = {count}\n";
+        Run(Open + Left + Read(4, 6) + Read(6, 1));
+        Assert.That(() => Run(Open + Left + Read(4, 5)), Throws.InstanceOf<ScriptFailure>().With.Message.Contains("TCP_CM_INQ is 6"));
+    }
+
+    [Test]
+    public void A_super_segment_comes_in_segments_of_the_size_that_the_script_names()
+    {
+        const string Text = "+0 < P. 1:6001(6000) ack 1 win 100\n+0 > . 1:1(0) ack 6001\n+0 %{ assert tcpi_rcv_mss == 1000 and tcpi_segs_in == 7 }%";
+        Run("--mss=1000\n" + Open + Text);
+        Assert.That(() => Run(Open + Text), Throws.InstanceOf<ScriptFailure>().With.Message.Contains("tcpi_rcv_mss is 1460"));
+    }
 
     [Test]
     public void Data_in_another_place_is_found()
@@ -114,5 +152,27 @@ internal sealed class ScriptRunnerTests
     public void Another_version_of_ip_is_refused() =>
         Assert.That(() => Run("--ip_version=ipv6\n" + Open), Throws.InstanceOf<NotSupportedException>());
 
-    private static ScriptRunner Run(string text) => ScriptRunner.Run(ScriptParser.Parse("x.pkt", text));
+    [Test]
+    public void Another_ones_script_may_end_early() =>
+        ScriptRunner.Run(ScriptParser.Parse("x.pkt", Open + "+0 write(4, ..., 10) = 10"));
+
+    [Test]
+    public void Window_scale_of_another_ones_script_is_what_it_expects()
+    {
+        string Text(int shift) => Open
+            .Replace("<mss 1000>", "<mss 1000,sackOK,nop,wscale 7>", StringComparison.Ordinal)
+            .Replace("<mss 1460>", $"<mss 1460,sackOK,nop,wscale {shift}>", StringComparison.Ordinal);
+        ScriptRunner.Run(ScriptParser.Parse("x.pkt", Text(8)));
+        Assert.That(() => Run(Text(8)), Throws.InstanceOf<ScriptFailure>().With.Message.Contains("wscale 0"));
+    }
+
+    [Test]
+    public void Configuration_of_Linuxs_scripts_is_known()
+    {
+        const string Text = "+0 < P. 1:1001(1000) ack 1 win 100\n+0 > . 1:1(0) ack 1001";
+        Run("`./defaults.sh`\n" + Open + Text);
+        Assert.That(() => Run(Open + Text), Throws.InstanceOf<ScriptFailure>().With.Message.Contains("no packet was sent"), "the ACK is delayed");
+    }
+
+    private static ScriptRunner Run(string text) => ScriptRunner.Run(ScriptParser.Parse("x.pkt", text + "\n// Spec: 9293-MUST-1"));
 }

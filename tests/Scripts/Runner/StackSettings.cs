@@ -24,6 +24,12 @@ internal static partial class StackSettings
             ApplyCommand(command, options, notes);
         }
 
+        if (script.Specs.Count == 0 && FirstShift(script) is > 0 and { } shift)
+        {
+            // Another one's script: the window scale shows how large the largest buffer was where it was written.
+            options.ReceiveWindow = ushort.MaxValue << shift;
+        }
+
         foreach ((string key, string value) in script.StackSettings)
         {
             Apply(key, value, options);
@@ -32,12 +38,31 @@ internal static partial class StackSettings
         return options;
     }
 
+    /// <summary>The window scale of the first SYN that the script expects.</summary>
+    private static byte? FirstShift(Script script) => script.Events.OfType<PacketEvent>()
+        .Where(e => !e.IsInbound).Select(e => e.Packet).OfType<TcpSpec>().Where(p => p.Flags.HasFlag(ScriptFlags.S) && p.Options is not null)
+        .SelectMany(p => p.Options!.OfType<WindowScaleOption>()).FirstOrDefault()?.Shift;
+
+    /// <summary>What the scripts of Linux and of packetdrill itself call first: defaults.sh, which sets what their authors take for a good configuration.</summary>
+    private static void ApplyLinuxDefaults(SteppedStackOptions options)
+    {
+        options.Tcp.QuickAck = true;
+        options.Tcp.WindowDecay = false;
+        options.Tcp.ExplicitCongestionNotification = false;
+        ApplySysctl("net.ipv4.tcp_syn_retries", "5", options);
+    }
+
     /// <summary>sysctl -w name=value, echo value > /proc/sys/…, ip route … initcwnd n, ip link … mtu n; the rest is for another kernel.</summary>
     public static void ApplyCommand(string command, SteppedStackOptions options, ICollection<string> notes)
     {
         foreach (string line in command.Split(['\n', ';'], StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
         {
-            bool isKnown = false;
+            bool isKnown = line.Contains("defaults.sh", StringComparison.Ordinal);
+            if (isKnown)
+            {
+                ApplyLinuxDefaults(options);
+            }
+
             foreach (Match match in Sysctl().Matches(line))
             {
                 isKnown |= ApplySysctl(match.Groups["name"].Value.Replace('/', '.'), match.Groups["value"].Value.Trim('"', '\'', ' '), options);
@@ -48,7 +73,7 @@ internal static partial class StackSettings
                 isKnown |= ApplySysctl(echo.Groups["name"].Value.Replace('/', '.'), echo.Groups["value"].Value.Trim('"', '\'', ' '), options);
             }
 
-            if (RouteSetting().Match(line) is { Success: true } route)
+            foreach (Match route in line.TrimStart().StartsWith("ip ", StringComparison.Ordinal) ? RouteSetting().Matches(line) : Enumerable.Empty<Match>())
             {
                 isKnown = true;
                 int value = int.Parse(route.Groups["value"].Value, CultureInfo.InvariantCulture);
@@ -75,7 +100,7 @@ internal static partial class StackSettings
     [GeneratedRegex("""echo\s+(?<value>"[^"]*"|'[^']*'|[^>]*)>\s*/proc/sys/(?<name>net/ipv4/\w+)""")]
     private static partial Regex Echo();
 
-    [GeneratedRegex(@"ip\s+(?:route|link)\b.*\b(?<name>initcwnd|mtu)\s+(?:lock\s+)?(?<value>\d+)")]
+    [GeneratedRegex(@"\b(?<name>initcwnd|mtu)\s+(?:lock\s+)?(?<value>\d+)")]
     private static partial Regex RouteSetting();
 
     private static bool ApplySysctl(string name, string value, SteppedStackOptions options)
@@ -106,6 +131,12 @@ internal static partial class StackSettings
                 break;
             case "tcp_retries2":
                 tcp.R2Retransmissions = Number(value);
+                break;
+            case "tcp_orphan_retries":
+                tcp.OrphanRetransmissions = Number(value);
+                break;
+            case "tcp_syncookies":
+                tcp.SynCookies = value != "0";
                 break;
             case "tcp_synack_retries":
                 tcp.SynAckRetransmissions = Number(value);

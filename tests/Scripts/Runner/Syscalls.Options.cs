@@ -27,6 +27,9 @@ internal sealed partial class Syscalls
         ["TCP_CONGESTION"] = SteppedSocketOption.CongestionControl,
         ["TCP_LINGER2"] = SteppedSocketOption.FinWait2Timeout,
         ["TCP_NOTSENT_LOWAT"] = SteppedSocketOption.NotSentLowWater,
+        ["SO_RCVLOWAT"] = SteppedSocketOption.ReceiveLowWater,
+        ["TCP_SYNCNT"] = SteppedSocketOption.SynCount,
+        ["TCP_DEFER_ACCEPT"] = SteppedSocketOption.DeferAccept,
         ["SO_MAX_PACING_RATE"] = SteppedSocketOption.MaxPacingRate,
         ["IP_TOS"] = SteppedSocketOption.TypeOfService,
         ["IP_TTL"] = SteppedSocketOption.TimeToLive,
@@ -41,6 +44,12 @@ internal sealed partial class Syscalls
         if (call.Arguments[2] is WordExpression { Word: var ignored } && s_ignored.Contains(ignored))
         {
             notes.Add($"line {call.Line}: {ignored} changes nothing here");
+            return SocketError.Success;
+        }
+
+        if (call.Arguments[2] is WordExpression { Word: "TCP_INQ" })
+        {
+            Get(call).TellsReadable = call.Arguments[3] is ArrayExpression { Items: [var isOn] } && Constants.Evaluate(isOn) != 0;
             return SocketError.Success;
         }
 

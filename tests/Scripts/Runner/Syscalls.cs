@@ -32,6 +32,13 @@ internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddres
         public long Flags { get; set; } = 2;
         public long Written { get; set; }
         public long Read { get; set; }
+
+        /// <summary>Messages received tell how much is left (TCP_INQ).</summary>
+        public bool TellsReadable { get; set; }
+
+        /// <summary>A send found less room than it needed (SOCK_NOSPACE).</summary>
+        public bool IsFull { get; set; }
+
         public bool IsTcp => Socket.State != System.Net.NetworkInformation.TcpState.Unknown;
     }
 
@@ -61,6 +68,9 @@ internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddres
             "fcntl" => FileControl(call),
             "ioctl" => IoControl(call),
             "poll" => Poll(call),
+            "epoll_create" or "epoll_create1" => EpollCreate(call),
+            "epoll_ctl" => EpollControl(call),
+            "epoll_wait" => EpollWait(call),
             _ => throw new NotSupportedException($"line {call.Line}: the system call {call.Name} is not known here"),
         };
         return mayBlock && result is { Error: SocketError.WouldBlock or SocketError.InProgress or SocketError.AlreadyInProgress } ? null : result;
@@ -145,6 +155,13 @@ internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddres
             descriptor.Read += count;
         }
 
+        if (error == SocketError.Success && descriptor.TellsReadable && call.Name == "recvmsg" && ((StructExpression)call.Arguments[1])["msg_control"] is ArrayExpression control)
+        {
+            // Linux says 1 when nothing but the end of the stream is left.
+            long left = descriptor.Socket.Readable is > 0 and int readable ? readable : descriptor.Socket.Poll().HasFlag(SteppedPollFlags.ReadHup) ? 1 : 0;
+            mismatch ??= control.Items.OfType<StructExpression>().Where(m => m["cmsg_type"] is WordExpression { Word: "TCP_CM_INQ" }).Select(m => Compare("TCP_CM_INQ", m["cmsg_data"]!, left)).FirstOrDefault();
+        }
+
         return new SyscallResult(count, error, mismatch);
     }
 
@@ -159,6 +176,7 @@ internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddres
             Pattern.Fill(data, descriptor.IsTcp ? descriptor.Written : 0);
             SocketError error = descriptor.Socket.Send(data, out int sent, flags);
             descriptor.Written += sent;
+            descriptor.IsFull = sent < data.Length;
             _progress += sent;
             if (error != SocketError.Success)
             {

@@ -50,7 +50,7 @@ public sealed class IcmpTests(uint isn) : IsnFixture(isn)
         GoesOn(host, peer, 1460);
     }
 
-    [TestCase((byte)2, SocketError.ConnectionRefused)]
+    [TestCase((byte)2, SocketError.ProtocolOption)]
     [TestCase((byte)3, SocketError.ConnectionRefused)]
     [TestCase((byte)1, SocketError.HostUnreachable)]
     [Spec("5927-2")]
