@@ -3,60 +3,6 @@ using Tcpcrypt.Core;
 
 namespace Tcpcrypt.Tcp;
 
-/// <summary>Connections in the order in which they came; each is in one list at most.</summary>
-internal sealed class EndpointList
-{
-    private TcpEndpoint? _last;
-
-    public TcpEndpoint? First { get; private set; }
-
-    public int Count { get; private set; }
-
-    public void Add(TcpEndpoint endpoint)
-    {
-        endpoint.List?.Remove(endpoint);
-        endpoint.List = this;
-        endpoint.PreviousInList = _last;
-        if (_last is null)
-        {
-            First = endpoint;
-        }
-        else
-        {
-            _last.NextInList = endpoint;
-        }
-
-        _last = endpoint;
-        Count++;
-    }
-
-    public void Remove(TcpEndpoint endpoint)
-    {
-        if (endpoint.PreviousInList is { } previous)
-        {
-            previous.NextInList = endpoint.NextInList;
-        }
-        else
-        {
-            First = endpoint.NextInList;
-        }
-
-        if (endpoint.NextInList is { } next)
-        {
-            next.PreviousInList = endpoint.PreviousInList;
-        }
-        else
-        {
-            _last = endpoint.PreviousInList;
-        }
-
-        endpoint.List = null;
-        endpoint.PreviousInList = null;
-        endpoint.NextInList = null;
-        Count--;
-    }
-}
-
 /// <summary>
 /// Which connection gives way when buffer memory runs out, and how many orphans there may be: connections that the application has closed and that are not finished.
 /// <para>
@@ -77,10 +23,12 @@ internal sealed class MemoryPolicy(TcpLayer tcp)
     private static readonly TimeSpan s_searchInterval = TimeSpan.FromSeconds(1);
 
     private readonly StackCore _core = tcp.Core;
-    private readonly EndpointList _orphans = new();
+
+    /// <summary>The oldest first. A connection is in this list or in one of <see cref="_holders"/>, or in none.</summary>
+    private readonly LinkedList<TcpEndpoint> _orphans = new();
 
     /// <summary>Those that hold text out of order, by the power of two of what they hold: the largest, nearly, is found at once.</summary>
-    private readonly EndpointList[] _holders = [.. Enumerable.Range(0, SizeClasses).Select(static _ => new EndpointList())];
+    private readonly LinkedList<TcpEndpoint>[] _holders = [.. Enumerable.Range(0, SizeClasses).Select(static _ => new LinkedList<TcpEndpoint>())];
 
     private TcpInstant _searchedAt = TcpInstant.Never;
 
@@ -92,14 +40,14 @@ internal sealed class MemoryPolicy(TcpLayer tcp)
         int sizeClass = ClassOf(endpoint.HeldMemory);
         if (sizeClass >= 0)
         {
-            if (endpoint.List != _holders[sizeClass])
+            if (endpoint.MemoryNode?.List != _holders[sizeClass])
             {
-                _holders[sizeClass].Add(endpoint);
+                Add(_holders[sizeClass], endpoint);
             }
         }
-        else if (endpoint.List != _orphans)
+        else if (endpoint.MemoryNode?.List != _orphans)
         {
-            endpoint.List?.Remove(endpoint);
+            Remove(endpoint);
         }
     }
 
@@ -128,13 +76,13 @@ internal sealed class MemoryPolicy(TcpLayer tcp)
             GiveUpHeld(largest);
         }
 
-        TcpEndpoint? orphan = _orphans.First;
+        LinkedListNode<TcpEndpoint>? orphan = _orphans.First;
         for (int i = 0; orphan is not null && i < OrphansPerSearch && _core.Blocks.IsExhausted; i++)
         {
-            TcpEndpoint? next = orphan.NextInList;
-            if (orphan.SendQueue.Length > 0)
+            LinkedListNode<TcpEndpoint>? next = orphan.Next;
+            if (orphan.Value.SendQueue.Length > 0)
             {
-                End(now, orphan);
+                End(now, orphan.Value);
             }
 
             orphan = next;
@@ -152,19 +100,19 @@ internal sealed class MemoryPolicy(TcpLayer tcp)
     /// <summary>The application has closed a connection that is not finished. Beyond the limit the oldest is reset.</summary>
     public void AddOrphan(TcpInstant now, TcpEndpoint endpoint)
     {
-        _orphans.Add(endpoint);
+        Add(_orphans, endpoint);
         _core.Counters.TcpOrphans = _orphans.Count;
         if (_orphans.Count > _core.Options.Tcp.OrphanLimit)
         {
             _core.Counters.TcpOrphanOverflows++;
-            _orphans.First!.GiveWay(now);
+            _orphans.First!.Value.GiveWay(now);
         }
     }
 
     /// <summary>The end of a connection.</summary>
     public void Forget(TcpEndpoint endpoint)
     {
-        endpoint.List?.Remove(endpoint);
+        Remove(endpoint);
         _core.Counters.TcpOrphans = _orphans.Count;
     }
 
@@ -174,9 +122,9 @@ internal sealed class MemoryPolicy(TcpLayer tcp)
         {
             for (int i = _holders.Length - 1; i >= 0; i--)
             {
-                if (_holders[i].First is { } endpoint)
+                if (_holders[i].First is { } node)
                 {
-                    return endpoint;
+                    return node.Value;
                 }
             }
 
@@ -186,6 +134,20 @@ internal sealed class MemoryPolicy(TcpLayer tcp)
 
     /// <summary>0 for one small block, one more for each doubling; -1 for nothing.</summary>
     private static int ClassOf(long memory) => memory <= 0 ? -1 : Math.Min(BitOperations.Log2((ulong)memory / BlockPool.SmallSize), SizeClasses - 1);
+
+    private static void Add(LinkedList<TcpEndpoint> list, TcpEndpoint endpoint)
+    {
+        Remove(endpoint);
+        list.AddLast(endpoint.MemoryNode ??= new LinkedListNode<TcpEndpoint>(endpoint));
+    }
+
+    private static void Remove(TcpEndpoint endpoint)
+    {
+        if (endpoint.MemoryNode is { List: { } list } node)
+        {
+            list.Remove(node);
+        }
+    }
 
     private void GiveUpHeld(TcpEndpoint endpoint)
     {

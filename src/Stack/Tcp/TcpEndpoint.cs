@@ -138,10 +138,8 @@ internal sealed partial class TcpEndpoint : CoreObject
 
     internal bool IsReady;
 
-    /// <summary>The list of <see cref="MemoryPolicy"/> that the connection is in, and its neighbours there.</summary>
-    internal EndpointList? List;
-    internal TcpEndpoint? PreviousInList;
-    internal TcpEndpoint? NextInList;
+    /// <summary>Its place in a list of <see cref="MemoryPolicy"/>; null for those that were never in one, which are most.</summary>
+    internal LinkedListNode<TcpEndpoint>? MemoryNode;
 
     /// <summary>Octets of blocks that hold text out of order.</summary>
     internal long HeldMemory => _reassembler?.Memory ?? 0;
