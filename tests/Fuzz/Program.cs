@@ -46,7 +46,7 @@ foreach (FuzzTarget target in targets)
         return 2;
     }
 
-    Console.WriteLine($"{target.Name,-12} {fuzzer.Executions,9} executions in {Stopwatch.GetElapsedTime(start).TotalSeconds,5:0.0} s, {coverage.Edges,5} edges, {coverage.Steps,5} steps, corpus {known.Length} + {fuzzer.Queue.Count - known.Length}");
+    Console.WriteLine($"{target.Name,-12} {fuzzer.Executions,9} executions in {Stopwatch.GetElapsedTime(start).TotalSeconds,5:0.0} s, {coverage.Edges,5} edges, {coverage.Steps,5} steps, {fuzzer.Queue.Count} inputs worth keeping, {known.Length} in the corpus");
     total += fuzzer.Executions;
     if (args.Contains("--keep"))
     {
