@@ -66,6 +66,7 @@ internal sealed class ScriptParserTests
     {
         Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0)").Packet).Options, Is.Empty);
         Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0) <...>").Packet).Options, Is.Null);
+        Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0) <nocheck>").Packet).Options, Is.Null);
     }
 
     [Test]
