@@ -88,8 +88,8 @@ public sealed class AllocationTests
             }
         }
     }
-    [TestCase(TcpcryptPolicy.Disabled, 2400)]
-    [TestCase(TcpcryptPolicy.Opportunistic, 4352, Description = "keys of both directions, and the session kept for the next connection")]
+    [TestCase(TcpcryptPolicy.Disabled, 2304)]
+    [TestCase(TcpcryptPolicy.Opportunistic, 4224, Description = "keys of both directions, and the session kept for the next connection")]
     public async Task An_idle_connection_is_small(TcpcryptPolicy policy, int limit)
     {
         await using StackPair pair = await StackPair.StartAsync(options => options.Tcpcrypt.Policy = policy);

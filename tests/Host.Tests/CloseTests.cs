@@ -66,7 +66,7 @@ public sealed class CloseTests
         await client.WriteAsync("all of this"u8.ToArray());
         System.IO.Pipelines.ReadResult result = await server.Input.ReadAtLeastAsync(11);
         client.Abort();
-        await Eventually(() => server.State == System.Net.NetworkInformation.TcpState.Closed);
+        await Poll.UntilAsync(() => server.State == System.Net.NetworkInformation.TcpState.Closed);
 
         // Other connections use the pool meanwhile; the view's block must not be among what they get.
         (TcpConnection other, TcpConnection otherPeer) = await pair.ConnectAsync();
@@ -79,7 +79,7 @@ public sealed class CloseTests
         await server.DisposeAsync();
         await other.DisposeAsync();
         await otherPeer.DisposeAsync();
-        await Eventually(() => pair.Server.Host.Core.Blocks.InUse == 0 && pair.Client.Host.Core.Blocks.InUse == 0);
+        await Poll.UntilAsync(() => pair.Server.Host.Core.Blocks.InUse == 0 && pair.Client.Host.Core.Blocks.InUse == 0);
     }
 
     [Test]
@@ -106,7 +106,7 @@ public sealed class CloseTests
         await using StackPair pair = await StackPair.StartAsync();
         (TcpConnection client, TcpConnection server) = await pair.ConnectAsync();
         await server.WriteAsync([1]);
-        await Eventually(() => client.GetInfo().Readable == 1);
+        await Poll.UntilAsync(() => client.GetInfo().Readable == 1);
         ValueTask<int> reading = server.GetStream(false).ReadAsync(new byte[1]);
         await client.DisposeAsync();
         Assert.That(async () => await reading, Throws.InstanceOf<IOException>().With.InnerException.Property("SocketErrorCode").EqualTo(SocketError.ConnectionReset));
@@ -234,7 +234,7 @@ public sealed class CloseTests
             (TcpConnection client, TcpConnection server) = await pair.ConnectAsync();
             await Task.WhenAll(Task.Run(async () => await client.DisposeAsync()), Task.Run(async () => await server.DisposeAsync()));
             Task disposing = pair.DisposeAsync().AsTask();
-            Assert.That(await Task.WhenAny(disposing, Task.Delay(4000)), Is.SameAs(disposing));
+            await disposing.WaitAsync(TimeSpan.FromSeconds(4));
         }
     }
 
@@ -266,15 +266,5 @@ public sealed class CloseTests
         }
 
         Assert.That(second.State, Is.EqualTo(System.Net.NetworkInformation.TcpState.TimeWait));
-    }
-
-    internal static async Task Eventually(Func<bool> condition)
-    {
-        for (int i = 0; i < 1000 && !condition(); i++)
-        {
-            await Task.Delay(5);
-        }
-
-        Assert.That(condition(), Is.True);
     }
 }

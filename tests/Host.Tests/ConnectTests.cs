@@ -1,7 +1,8 @@
-using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using Microsoft.Extensions.Time.Testing;
 using NUnit.Framework;
+using Tcpcrypt.Tests;
 
 namespace Tcpcrypt.Host.Tests;
 
@@ -22,12 +23,14 @@ public sealed class ConnectTests
     [Test]
     public async Task Connect_gives_up_at_the_options_time_out_and_leaves_nothing()
     {
-        await using StackPair pair = await StackPair.StartAsync();
-        Stopwatch watch = Stopwatch.StartNew();
-        Assert.That(
-            async () => await pair.Client.ConnectAsync(s_nobody, new TcpConnectOptions { Timeout = TimeSpan.FromMilliseconds(300) }),
-            Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.TimedOut));
-        Assert.That(watch.Elapsed, Is.GreaterThan(TimeSpan.FromMilliseconds(250)));
+        FakeTimeProvider time = new();
+        await using StackPair pair = await StackPair.StartAsync(options => options.TimeProvider = time);
+        Task connecting = pair.Client.ConnectAsync(s_nobody, new TcpConnectOptions { Timeout = TimeSpan.FromMilliseconds(300) }).AsTask();
+        time.Advance(TimeSpan.FromMilliseconds(299));
+        await pair.Client.Host.InvokeAsync(0, static (_, _, _) => 0);
+        Assert.That(connecting.IsCompleted, Is.False);
+        time.Advance(TimeSpan.FromMilliseconds(1));
+        Assert.That(async () => await connecting, Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.TimedOut));
         await AssertNothingLeftAsync(pair.Client);
     }
 
@@ -123,14 +126,20 @@ public sealed class ConnectTests
     [Test]
     public async Task Time_out_covers_the_resolver()
     {
-        await using StackPair pair = await StackPair.StartAsync(options => options.Resolver = async (_, token) =>
+        FakeTimeProvider time = new();
+        await using StackPair pair = await StackPair.StartAsync(options =>
         {
-            await Task.Delay(Timeout.Infinite, token);
-            return [];
+            options.TimeProvider = time;
+            options.Resolver = async (_, token) =>
+            {
+                await Task.Delay(Timeout.Infinite, token);
+                return [];
+            };
         });
-        Assert.That(
-            async () => await pair.Client.ConnectAsync("slow.test", 80, new TcpConnectOptions { Timeout = TimeSpan.FromMilliseconds(50) }),
-            Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.TimedOut));
+        Task connecting = pair.Client.ConnectAsync("slow.test", 80, new TcpConnectOptions { Timeout = TimeSpan.FromMilliseconds(50) }).AsTask();
+        Assert.That(connecting.IsCompleted, Is.False);
+        time.Advance(TimeSpan.FromMilliseconds(50));
+        Assert.That(async () => await connecting, Throws.InstanceOf<SocketException>().With.Property("SocketErrorCode").EqualTo(SocketError.TimedOut));
     }
 
     [Test]
@@ -220,7 +229,7 @@ public sealed class ConnectTests
         client.CongestionControl = CongestionControl.NewReno;
         client.MaxPacingRate = 1_000_000;
         byte[] octets = new byte[100_000];
-        Random.Shared.NextBytes(octets);
+        new Random(1).NextBytes(octets);
         Task<byte[]> reading = server.ReadExactlyAsync(octets.Length);
         await client.WriteAsync(octets);
         Assert.That(await reading, Is.EqualTo(octets));
@@ -293,7 +302,7 @@ public sealed class ConnectTests
             }
         });
         await (await pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80))).DisposeAsync();
-        await CloseTests.Eventually(() => count == 1);
+        await Poll.UntilAsync(() => count == 1);
         await listener.DisposeAsync();
         await accepting;
 

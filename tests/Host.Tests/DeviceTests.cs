@@ -70,10 +70,10 @@ public sealed class DeviceTests
         await using IpStack stack = await IpStack.StartAsync(device, new IpStackOptions { Addresses = [new(StackPair.ClientAddress, 24)] });
         using CancellationTokenSource cancellation = new();
         ValueTask<TcpConnection> connecting = stack.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80), ct: cancellation.Token);
-        await CloseTests.Eventually(() => device.Refused > 3);
+        await Poll.UntilAsync(() => device.Refused > 3);
         Assert.That(device.Written, Is.Zero);
         device.IsFull = false;
-        await CloseTests.Eventually(() => device.Written == 1);
+        await Poll.UntilAsync(() => device.Written == 1);
         await cancellation.CancelAsync();
         Assert.That(async () => await connecting, Throws.InstanceOf<OperationCanceledException>());
     }
@@ -92,7 +92,7 @@ public sealed class DeviceTests
             slot.Length = 20;
         };
         device.Queues[0].Wake();
-        await CloseTests.Eventually(() => capture.Task.IsCompletedSuccessfully && capture.Task.Result.PacketsWritten == 1);
+        await Poll.UntilAsync(() => capture.Task.IsCompletedSuccessfully && capture.Task.Result.PacketsWritten == 1);
         await capture.Task.Result.DisposeAsync();
     }
 
@@ -103,31 +103,24 @@ public sealed class DeviceTests
         BrokenDevice device = new();
         IpStack stack = await IpStack.StartAsync(device, new IpStackOptions { Addresses = [new(StackPair.ClientAddress, 24)], TimeProvider = time });
         ValueTask<TcpConnection> connecting = stack.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, 80));
-        await CloseTests.Eventually(() => device.Written == 1);
+        await Poll.UntilAsync(() => device.Written == 1);
 
         // The SYN again after 1 s, 2 s more, 4 s more; time stands still in between.
         int written = 1;
         foreach (int seconds in (int[])[1, 2, 4])
         {
-            await Task.Delay(30);
+            time.Advance(TimeSpan.FromSeconds(seconds) - TimeSpan.FromMilliseconds(10));
+            await stack.Host.InvokeAsync(0, static (_, _, _) => 0);
+            await stack.Host.InvokeAsync(0, static (_, _, _) => 0);
             Assert.That(device.Written, Is.EqualTo(written));
-            await Advance(seconds);
-            await CloseTests.Eventually(() => device.Written == written + 1);
+            time.Advance(TimeSpan.FromMilliseconds(20));
+            await Poll.UntilAsync(() => device.Written == written + 1);
             written++;
         }
 
         time.Advance(TimeSpan.FromSeconds(30));
         Assert.That(async () => await connecting, Throws.InstanceOf<System.Net.Sockets.SocketException>().With.Message.Contains("30 s"));
         await stack.DisposeAsync();
-
-        async Task Advance(int seconds)
-        {
-            for (int i = 0; i < seconds * 10; i++)
-            {
-                time.Advance(TimeSpan.FromMilliseconds(101));
-                await Task.Delay(1);
-            }
-        }
     }
 
     [Test]
@@ -146,7 +139,7 @@ public sealed class DeviceTests
         int done = 0;
         int elsewhere = 0;
         Parallel.For(0, 100, _ => host.Schedule(new WorkItem(() => Body(2))));
-        await CloseTests.Eventually(() => done == 100 * 7);
+        await Poll.UntilAsync(() => done == 100 * 7);
         Assert.That((deepest, elsewhere), Is.EqualTo((1, 0)));
 
         await host.DisposeAsync();

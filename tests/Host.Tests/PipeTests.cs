@@ -3,6 +3,7 @@ using System.IO.Pipelines;
 using System.Net.Sockets;
 using System.Text;
 using NUnit.Framework;
+using Tcpcrypt.Tests;
 
 namespace Tcpcrypt.Host.Tests;
 
@@ -249,7 +250,7 @@ public sealed class PipeTests
         memory.Span[0] = 1;
         Assert.That(() => client.Output.Advance(1), Throws.Nothing);
         Assert.That(async () => await client.Output.FlushAsync(), Throws.InstanceOf<ObjectDisposedException>());
-        await CloseTests.Eventually(() => pair.Client.Host.Core.Blocks.InUse == 0);
+        await Poll.UntilAsync(() => pair.Client.Host.Core.Blocks.InUse == 0);
     }
 
     [Test]

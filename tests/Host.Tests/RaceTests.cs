@@ -41,9 +41,9 @@ public sealed class RaceTests
         }
 
         Assert.That(unexpected, Is.Empty);
-        await CloseTests.Eventually(() => pair.Client.Host.GetClients().Length == 0);
-        await CloseTests.Eventually(() => pair.Server.Host.GetClients().Length == 1);
-        await CloseTests.Eventually(() => pair.Client.Host.Core.Blocks.InUse == 0 && pair.Server.Host.Core.Blocks.InUse == 0);
+        await Poll.UntilAsync(() => pair.Client.Host.GetClients().Length == 0);
+        await Poll.UntilAsync(() => pair.Server.Host.GetClients().Length == 1);
+        await Poll.UntilAsync(() => pair.Client.Host.Core.Blocks.InUse == 0 && pair.Server.Host.Core.Blocks.InUse == 0);
 
         async Task Try(Func<Task> action)
         {
@@ -184,7 +184,7 @@ public sealed class RaceTests
             }
         }
 
-        await CloseTests.Eventually(() => pair.Server.Host.Query(0, static (_, core, _) => core.Tcp.Endpoints.Count) == 0);
+        await Poll.UntilAsync(() => pair.Server.Host.Query(0, static (_, core, _) => core.Tcp.Endpoints.Count) == 0);
         Assert.That(pair.Server.Host.GetClients(), Is.Empty);
     }
 
@@ -197,7 +197,7 @@ public sealed class RaceTests
             (TcpConnection client, TcpConnection server) = await pair.ConnectAsync();
             Task writing = Task.Run(() => Transfer.SendAsync(client.GetStream(false), long.MaxValue, seed: 1));
             Task reading = Task.Run(() => Transfer.ReceiveAsync(server.GetStream(false)));
-            await Task.Delay(10);
+            await Poll.UntilAsync(() => client.GetInfo().BytesAcknowledged > round * 200_000);
             await pair.DisposeAsync();
             Assert.That(async () => await writing, Throws.InstanceOf<ObjectDisposedException>().Or.InstanceOf<IOException>());
             await reading.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);

@@ -181,8 +181,7 @@ public sealed class StreamTests
         await using StackPair pair = await StackPair.StartAsync(options => options.Scheduling = ContinuationScheduling.Inline);
         (TcpConnection client, TcpConnection server) = await pair.ConnectAsync();
         bool wasOnLoop = false;
-        Task onLoop = Task.Run(OnLoopAsync);
-        await Task.Delay(50);       // the read is to be pending when the octet comes
+        Task onLoop = OnLoopAsync();        // its read is pending when this returns
         await Task.Run(() => server.WriteAsync([1]).AsTask());
         Assert.That(async () => await onLoop, Throws.InvalidOperationException.With.Message.Contains("loop"));
         Assert.That(wasOnLoop, Is.True);

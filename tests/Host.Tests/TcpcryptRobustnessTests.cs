@@ -22,7 +22,7 @@ public sealed class TcpcryptRobustnessTests
         await using TcpConnectionListener listening = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 0));
         Task<TcpConnection>[] connecting = Connect(pair, listening, 20);
         ValueTask<TcpConnection> accepting = listening.AcceptAsync();
-        await EventuallyAsync(() => workers.Count == 20, "INIT1 is there");
+        await Poll.UntilAsync(() => workers.Count == 20, "INIT1 is there");
 
         // At once: there is nothing to be drained.
         await (client ? pair.Client : pair.Server).DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(4));
@@ -35,7 +35,7 @@ public sealed class TcpcryptRobustnessTests
         if (client)
         {
             // The resets have reached the server.
-            await EventuallyAsync(() => pair.Server.GetConnections().Count == 0, "nothing is left");
+            await Poll.UntilAsync(() => pair.Server.GetConnections().Count == 0, "nothing is left");
             Assert.That(accepting.IsCompleted, Is.False);
             await pair.Server.DisposeAsync();
         }
@@ -59,7 +59,7 @@ public sealed class TcpcryptRobustnessTests
             });
             TcpConnectionListener listening = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 0));
             Task<TcpConnection>[] connecting = Connect(pair, listening, 200);
-            await Task.Delay(10 * round);
+            await Poll.UntilAsync(() => pair.Server.GetStatistics().CryptHandshakes >= 10 * round);
             await pair.DisposeAsync().AsTask().WaitAsync(s_patience);
             foreach (Task<TcpConnection> connect in connecting)
             {
@@ -90,12 +90,12 @@ public sealed class TcpcryptRobustnessTests
         await using TcpConnectionListener listening = await pair.Server.ListenAsync(new IPEndPoint(IPAddress.Any, 0));
         using CancellationTokenSource cancellation = new();
         Task connecting = pair.Client.ConnectAsync(new IPEndPoint(StackPair.ServerAddress, listening.LocalEndPoint.Port), null, cancellation.Token).AsTask();
-        await EventuallyAsync(() => workers.Count == 1, "the handshake is under way");
+        await Poll.UntilAsync(() => workers.Count == 1, "the handshake is under way");
         await cancellation.CancelAsync();
 
         Assert.That(async () => await connecting.WaitAsync(s_patience), Throws.InstanceOf<OperationCanceledException>().With.Property("CancellationToken").EqualTo(cancellation.Token));
         Assert.That(pair.Client.GetConnections(), Is.Empty);
-        await EventuallyAsync(() => pair.Server.GetConnections().Count == 0, "the reset has reached the server");
+        await Poll.UntilAsync(() => pair.Server.GetConnections().Count == 0, "the reset has reached the server");
         Assert.That(pair.Client.GetStatistics().CryptFailures, Is.Zero);
 
         // The destination is not remembered: nothing was wrong with it.
@@ -147,7 +147,7 @@ public sealed class TcpcryptRobustnessTests
         (TcpConnection client, TcpConnection server) = await pair.ConnectAsync();
         client.Abort();
         Assert.That(async () => await client.RekeyAsync().AsTask().WaitAsync(s_patience), Throws.InstanceOf<IOException>(), "aborted here");
-        await EventuallyAsync(() => pair.Server.GetConnections().Count == 0, "the reset has arrived");
+        await Poll.UntilAsync(() => pair.Server.GetConnections().Count == 0, "the reset has arrived");
         Assert.That(async () => await server.RekeyAsync().AsTask().WaitAsync(s_patience), Throws.InstanceOf<IOException>(), "reset by the peer");
         await server.DisposeAsync();
         Assert.That(async () => await server.RekeyAsync().AsTask().WaitAsync(s_patience), Throws.InstanceOf<ObjectDisposedException>().Or.InstanceOf<IOException>(), "disposed of");
@@ -188,7 +188,7 @@ public sealed class TcpcryptRobustnessTests
             await Transfer.BothWaysAsync(client, server, 10_000).WaitAsync(s_patience);
         }
 
-        await EventuallyAsync(() => log.Warnings.Contains(4004), "it is said");
+        await Poll.UntilAsync(() => log.Warnings.Contains(4004), "it is said");
         await pair.DisposeAsync();
         Assert.That(log.Warnings, Is.EqualTo(new[] { 4000, 4004 }), "once");
         await pair.Server.Completion;
@@ -212,16 +212,6 @@ public sealed class TcpcryptRobustnessTests
     {
         IPEndPoint end = new(StackPair.ServerAddress, listening.LocalEndPoint.Port);
         return [.. Enumerable.Range(0, count).Select(_ => pair.Client.ConnectAsync(end, new TcpConnectOptions { Timeout = TimeSpan.FromSeconds(80) }).AsTask())];
-    }
-
-    private static async Task EventuallyAsync(Func<bool> condition, string what)
-    {
-        for (int i = 0; i < 1000 && !condition(); i++)
-        {
-            await Task.Delay(10);
-        }
-
-        Assert.That(condition(), Is.True, what);
     }
 
     private sealed class RecordingLogger : ILoggerFactory, ILogger

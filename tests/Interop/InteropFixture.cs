@@ -68,19 +68,6 @@ public abstract class InteropFixture
     }
 
     /// <summary>Waits for something that has no event to wait for.</summary>
-    internal static async Task UntilAsync(Func<bool> condition, string what)
-    {
-        using CancellationTokenSource patience = new(TimeSpan.FromSeconds(20));
-        while (!condition())
-        {
-            if (patience.IsCancellationRequested)
-            {
-                Assert.Fail($"It did not come to pass that {what}.");
-            }
-
-            await Task.Delay(5);
-        }
-    }
 
     /// <summary>What the applications said to each other is nowhere on the wire.</summary>
     internal void AssertNoPlaintext()

@@ -101,7 +101,7 @@ public class AttackTests : KernelFixture
                 attacker.SendTcp(new IPEndPoint(new IPAddress(source), 1024 + (int)(i % 60_000)), 7, i * 12_345, 0, Syn, options);
             }
         });
-        await UntilAsync(() => Stack.GetStatistics().TcpSynCacheOverflows > 100, "the cache is full");
+        await Poll.UntilAsync(() => Stack.GetStatistics().TcpSynCacheOverflows > 100, "the cache is full");
         for (int i = 0; i < Clients; i++)
         {
             Socket client = KernelSocket(SocketType.Stream);
@@ -247,7 +247,7 @@ public class AttackTests : KernelFixture
         });
         using ShellCommand bomber = Namespace.Start("python3", "-c", Python.SackBomber, "10.99.0.66", "10.99.0.2", "9", $"{Packets}");
         Task<ShellResult> bombing = bomber.WaitAsync(s_bound);
-        await UntilAsync(() => Stack.GetStatistics().TcpPassiveOpens > 0, "the bomber is in");
+        await Poll.UntilAsync(() => Stack.GetStatistics().TcpPassiveOpens > 0, "the bomber is in");
         (TcpConnection ours, Socket kernels) = await ConnectAsync(kernelIsClient: false);
         Assert.That(await TalkAsync(ours, kernels, bombing, 3), Is.GreaterThan(1_000_000));
         string[] words = (await bombing).Expect().Split();

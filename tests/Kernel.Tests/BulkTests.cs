@@ -74,7 +74,7 @@ public class BulkTests : KernelFixture
         using ShellCommand clients = Namespace.Start("python3", "-c", Python.ManyClients, "10.99.0.2", "7", $"{Connections}", "20000");
         Assert.That((await clients.WaitAsync(s_bulkPatience)).Expect(), Is.EqualTo($"{Connections} good\n"));
         Assert.That(Stack.GetStatistics().TcpPassiveOpens, Is.EqualTo(Connections));
-        await UntilAsync(() => Stack.GetStatistics().TcpCurrEstab == 0, "all connections are closed");
+        await Poll.UntilAsync(() => Stack.GetStatistics().TcpCurrEstab == 0, "all connections are closed");
     }
 
     [Test]
@@ -83,7 +83,7 @@ public class BulkTests : KernelFixture
         Need("python3");
         await StartAsync();
         using ShellCommand server = Namespace.Start("python3", "-c", Python.EchoServer, "10.99.0.1", "7");
-        await UntilAsync(() => server.Output.Contains("ready", StringComparison.Ordinal), "the echo server runs");
+        await Poll.UntilAsync(() => server.Output.Contains("ready", StringComparison.Ordinal), "the echo server runs");
         TaskCompletionSource everybody = new();
         int open = 0;
         Task<bool>[] clients = [.. Enumerable.Range(0, Connections).Select(OneAsync)];
@@ -115,7 +115,7 @@ public class BulkTests : KernelFixture
         await using Stream stream = ours.GetStream(ownsConnection: false);
         await stream.WriteAsync(data).AsTask().WaitAsync(Patience);
         ours.CompleteWrites();
-        await UntilAsync(() => ours.GetInfo().PeerWindow == 0 || Stack.GetStatistics().TcpZeroWindowProbes > 0, "the kernel's window is closed");
+        await Poll.UntilAsync(() => ours.GetInfo().PeerWindow == 0 || Stack.GetStatistics().TcpZeroWindowProbes > 0, "the kernel's window is closed");
         Assert.That(Hash(await ReadAllAsync(kernels)), Is.EqualTo(Hash(data)));
         await ours.WritesClosed.WaitAsync(Patience);
     }
@@ -127,7 +127,7 @@ public class BulkTests : KernelFixture
         (TcpConnection ours, Socket kernels) = await ConnectAsync(kernelIsClient: false);
         byte[] data = Pattern(500_000);
         Task<int> sending = kernels.SendAsync(data);
-        await UntilAsync(() => ours.GetInfo().ReceiveWindow == 0, "our window is closed");
+        await Poll.UntilAsync(() => ours.GetInfo().ReceiveWindow == 0, "our window is closed");
         Assert.That(ours.GetInfo().Readable, Is.InRange(1, 20_000));
         await using Stream stream = ours.GetStream(ownsConnection: false);
         byte[] received = new byte[data.Length];

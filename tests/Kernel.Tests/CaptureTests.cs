@@ -38,7 +38,7 @@ public class CaptureTests : KernelFixture
         using (ShellCommand tcpdump = await StartTcpdumpAsync(Namespace, "tun0", file))
         {
             await ExchangeAsync();
-            await StopTcpdumpAsync(tcpdump);
+            await StopTcpdumpAsync(tcpdump, file, StackIp);
         }
 
         await AssertFaultlessAsync(file, []);
@@ -67,7 +67,7 @@ public class CaptureTests : KernelFixture
             listener.Bind(new IPEndPoint(FarIp, 7000));
             listener.Listen();
             await KernelSocket(SocketType.Stream).ConnectAsync(new IPEndPoint(FarIp, 7000)).WaitAsync(Patience);
-            await StopTcpdumpAsync(tcpdump);
+            await StopTcpdumpAsync(tcpdump, kernels, FarIp);
         }
 
         foreach (string kind in new[] { "tcp.flags.syn == 1 && tcp.flags.ack == 0", "tcp.flags.syn == 1 && tcp.flags.ack == 1" })
@@ -118,14 +118,16 @@ public class CaptureTests : KernelFixture
     private static async Task<ShellCommand> StartTcpdumpAsync(NetworkNamespace where, string device, string file)
     {
         ShellCommand tcpdump = where.Start("tcpdump", "-i", device, "-U", "--immediate-mode", "-s", "0", "-B", "16384", "-Z", "root", "-w", file);
-        await UntilAsync(() => tcpdump.Error.Contains("listening on", StringComparison.Ordinal), "tcpdump listens");
+        await Poll.UntilAsync(() => tcpdump.Error.Contains("listening on", StringComparison.Ordinal), "tcpdump listens");
         return tcpdump;
     }
 
-    private static async Task StopTcpdumpAsync(ShellCommand tcpdump)
+    /// <summary>Packets are written in their order: when a last one, sent towards <paramref name="end"/>, is in the file, all are.</summary>
+    private async Task StopTcpdumpAsync(ShellCommand tcpdump, string file, IPAddress end)
     {
-        // What is under way is written at once, and there is no way to ask whether it is.
-        await Task.Delay(500);
+        byte[] last = Pattern(64, seed: 99);
+        await KernelSocket(SocketType.Dgram).SendToAsync(last, new IPEndPoint(end, 9));
+        await Poll.UntilAsync(() => File.ReadAllBytes(file).AsSpan().IndexOf(last) >= 0, "the last packet is in the file");
         Shell.Run("kill", "-INT", $"{tcpdump.Id}").Expect();
         await tcpdump.WaitAsync(Patience);
     }

@@ -75,7 +75,7 @@ public class CloseTests : KernelFixture
             await ours.DisposeAsync();
         }
 
-        await UntilAsync(() => Stack.GetConnections().All(c => c.State == TcpState.TimeWait), "only TIME-WAIT is left");
+        await Poll.UntilAsync(() => Stack.GetConnections().All(c => c.State == TcpState.TimeWait), "only TIME-WAIT is left");
     }
 
     [TestCase(true)]
@@ -104,7 +104,7 @@ public class CloseTests : KernelFixture
         (TcpConnection ours, Socket kernels) = await ConnectAsync(kernelIsClient: true);
         await using Stream stream = ours.GetStream(ownsConnection: false);
         Task writing = stream.WriteAsync(new byte[50_000_000]).AsTask();
-        await UntilAsync(() => ours.GetInfo().PeerWindow == 0, "the kernel's window is closed");
+        await Poll.UntilAsync(() => ours.GetInfo().PeerWindow == 0, "the kernel's window is closed");
         kernels.LingerState = new LingerOption(true, 0);
         kernels.Dispose();
         AssertReset(await Assert.CatchAsync(() => writing.WaitAsync(Patience)));
@@ -117,10 +117,10 @@ public class CloseTests : KernelFixture
         await StartAsync();
         (TcpConnection ours, Socket kernels) = await ConnectAsync(kernelIsClient: true);
         await kernels.SendAsync("last words"u8.ToArray());
-        await UntilAsync(() => ours.GetInfo().Readable == 10, "the data is here");
+        await Poll.UntilAsync(() => ours.GetInfo().Readable == 10, "the data is here");
         kernels.LingerState = new LingerOption(true, 0);
         kernels.Dispose();
-        await UntilAsync(() => ours.State == TcpState.Closed, "the reset is here");
+        await Poll.UntilAsync(() => ours.State == TcpState.Closed, "the reset is here");
         await using Stream stream = ours.GetStream(ownsConnection: false);
         AssertReset(await Assert.CatchAsync(() => stream.ReadAsync(new byte[10]).AsTask().WaitAsync(Patience)));
     }
@@ -144,7 +144,7 @@ public class CloseTests : KernelFixture
         await StartAsync();
         (TcpConnection ours, Socket kernels) = await ConnectAsync(kernelIsClient: true);
         await kernels.SendAsync(new byte[10]);
-        await UntilAsync(() => ours.GetInfo().Readable == 10, "the data is here");
+        await Poll.UntilAsync(() => ours.GetInfo().Readable == 10, "the data is here");
         await ours.DisposeAsync();
         SocketException error = (await Assert.CatchAsync<SocketException>(() => kernels.ReceiveAsync(new byte[10]).WaitAsync(Patience)))!;
         Assert.That(error.SocketErrorCode, Is.EqualTo(SocketError.ConnectionReset));
@@ -198,7 +198,7 @@ public class CloseTests : KernelFixture
         (TcpConnection ours, Socket kernels) = await ConnectAsync(kernelIsClient: true);
         await kernels.SendAsync("abc"u8.ToArray());
         kernels.Send("d"u8, SocketFlags.OutOfBand);
-        await UntilAsync(() => ours.UrgentOctetsAhead == 4, "urgent data is announced");
+        await Poll.UntilAsync(() => ours.UrgentOctetsAhead == 4, "urgent data is announced");
         await kernels.SendAsync("ef"u8.ToArray());
         kernels.Shutdown(SocketShutdown.Send);
         await using Stream stream = ours.GetStream(ownsConnection: false);
@@ -217,7 +217,7 @@ public class CloseTests : KernelFixture
         await ours.SendUrgentAsync("d"u8.ToArray());
         await stream.WriteAsync("ef"u8.ToArray());
         ours.CompleteWrites();
-        await UntilAsync(() => kernels.Poll(0, SelectMode.SelectError), "the kernel signals urgent data");
+        await Poll.UntilAsync(() => kernels.Poll(0, SelectMode.SelectError), "the kernel signals urgent data");
         byte[] urgent = new byte[1];
         Assert.That((kernels.Receive(urgent, SocketFlags.OutOfBand), urgent[0]), Is.EqualTo((1, (byte)'d')));
         Assert.That(await ReadAllAsync(kernels), Is.EqualTo("abcef"u8.ToArray()), "the kernel keeps the octet out of the stream");
@@ -243,7 +243,7 @@ public class CloseTests : KernelFixture
             await kernels.ConnectAsync(new IPEndPoint(StackIp, 80)).WaitAsync(Patience);
             Assert.That(await ReadAllAsync(kernels), Is.EqualTo("bye"u8.ToArray()));
             kernels.Dispose();
-            await UntilAsync(() => Stack.GetConnections().All(c => c.State == TcpState.TimeWait), "our end is in TIME-WAIT");
+            await Poll.UntilAsync(() => Stack.GetConnections().All(c => c.State == TcpState.TimeWait), "our end is in TIME-WAIT");
         }
 
         Assert.That(Stack.GetStatistics().TcpTimeWaits, Is.EqualTo(10));
@@ -312,7 +312,7 @@ public class CloseTests : KernelFixture
             }
         }).WaitAsync(Patience);
         await serving.WaitAsync(Patience);
-        await UntilAsync(() => Stack.GetConnections().All(c => c.State == TcpState.TimeWait), "all connections are closed");
+        await Poll.UntilAsync(() => Stack.GetConnections().All(c => c.State == TcpState.TimeWait), "all connections are closed");
         Assert.That(Stack.GetStatistics().TcpEstabResets, Is.Zero);
     }
 

@@ -28,7 +28,7 @@ public class DeviceGoneTests : KernelFixture
             ["writes closed"] = ours.WritesClosed,
             ["completion"] = Stack.Completion,
         };
-        await UntilAsync(() => ours.GetInfo().PeerWindow == 0, "the kernel's window is closed");
+        await Poll.UntilAsync(() => ours.GetInfo().PeerWindow == 0, "the kernel's window is closed");
         Assert.That(pending.Where(call => call.Value.IsCompleted).Select(call => call.Key), Is.Empty);
 
         if (deleted)
@@ -67,7 +67,7 @@ public class DeviceGoneTests : KernelFixture
         await using Stream stream = ours.GetStream(ownsConnection: false);
         byte[] data = Pattern(100_000);
         await stream.WriteAsync(data).AsTask().WaitAsync(Patience);
-        await UntilAsync(() => ours.GetInfo().Timeouts > 0, "a retransmission timed out");
+        await Poll.UntilAsync(() => ours.GetInfo().Timeouts > 0, "a retransmission timed out");
         Assert.That(Stack.Completion.IsCompleted, Is.False);
         Namespace.Run("ip", "link", "set", "tun0", "up");
         ours.CompleteWrites();

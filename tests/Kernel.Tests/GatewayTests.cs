@@ -20,7 +20,7 @@ public partial class GatewayTests : KernelFixture
         Need("iperf3");
         await StartGatewayAsync();
         ShellCommand server = _servers!.Start("iperf3", "--server", "--one-off", "--forceflush");
-        await UntilAsync(() => server.Output.Contains("listening", StringComparison.Ordinal), "iperf3 listens");
+        await Poll.UntilAsync(() => server.Output.Contains("listening", StringComparison.Ordinal), "iperf3 listens");
         ShellResult client = await Namespace.Start("iperf3", ["--client", Server, "--time", "1", "--parallel", "2", "--json", .. reverse ? new[] { "--reverse" } : []]).WaitAsync(Patience);
         Match received = Received().Match(client.Expect());
         Assert.That(received.Success, Is.True, client.Output);
@@ -45,7 +45,7 @@ public partial class GatewayTests : KernelFixture
         ShellCommand daemon = _servers!.Start(
             "/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", "22", "-o", $"HostKey={hostKey}", "-o", $"AuthorizedKeysFile={userKey}.pub",
             "-o", "PidFile=none", "-o", "StrictModes=no", "-o", "UsePAM=no", "-o", "PermitRootLogin=yes");
-        await UntilAsync(() => daemon.HasExited || daemon.Error.Contains("listening", StringComparison.OrdinalIgnoreCase), "sshd listens");
+        await Poll.UntilAsync(() => daemon.HasExited || daemon.Error.Contains("listening", StringComparison.OrdinalIgnoreCase), "sshd listens");
         if (daemon.HasExited)
         {
             Assert.Ignore($"sshd cannot be started here: {daemon.Error.Trim()}");

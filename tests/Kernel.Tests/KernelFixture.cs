@@ -28,6 +28,7 @@ public abstract class KernelFixture
     private NetworkNamespace? _namespace;
     private IpStack? _stack;
     private TunDevice? _device;
+    private volatile bool _isOver;
 
     protected NetworkNamespace Namespace => _namespace!;
 
@@ -46,6 +47,7 @@ public abstract class KernelFixture
             Assert.Ignore(reason);
         }
 
+        _isOver = false;
         _faults.Clear();
         _serving.Clear();
         _namespace = NewNamespace();
@@ -54,6 +56,7 @@ public abstract class KernelFixture
     [TearDown]
     public async Task LeaveNothing()
     {
+        _isOver = true;
         try
         {
             while (_owned.TryPop(out IAsyncDisposable? owned))
@@ -178,6 +181,10 @@ public abstract class KernelFixture
                     await handler(connection);
                 }
             }
+            catch (Exception error) when (_isOver && error is ObjectDisposedException)
+            {
+                // The test had what it wanted before this end was told.
+            }
             catch (Exception error)
             {
                 _faults.Enqueue(error);
@@ -225,21 +232,6 @@ public abstract class KernelFixture
             {
                 await Task.Delay(50, patience.Token);
             }
-        }
-    }
-
-    /// <summary>Waits for something that has no event to wait for.</summary>
-    protected static async Task UntilAsync(Func<bool> condition, string what)
-    {
-        using CancellationTokenSource patience = new(Patience);
-        while (!condition())
-        {
-            if (patience.IsCancellationRequested)
-            {
-                Assert.Fail($"It did not come to pass that {what}.");
-            }
-
-            await Task.Delay(10);
         }
     }
 

@@ -78,9 +78,9 @@ public class OptionTests : KernelFixture
         kernels.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
 
         // With one probe allowed, the kernel would give up at the second.
-        await UntilAsync(() => ours.GetInfo().SegmentsReceived >= before + 2, "two probes came");
+        await Poll.UntilAsync(() => ours.GetInfo().SegmentsReceived >= before + 2, "two probes came");
         await kernels.SendAsync("alive"u8.ToArray());
-        await UntilAsync(() => ours.GetInfo().Readable == 5, "the connection lives");
+        await Poll.UntilAsync(() => ours.GetInfo().Readable == 5, "the connection lives");
     }
 
     private async Task ExchangeAsync(TcpConnection ours, Socket kernels, bool timestamps, bool selective, bool scaling, int octets = 2_000_000)

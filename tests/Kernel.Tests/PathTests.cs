@@ -93,7 +93,7 @@ public class PathTests : KernelFixture
         byte[] data = Pattern(5 * Megabyte);
         Namespace.Run("ip", "link", "set", "near0", "down");
         Task writing = stream.WriteAsync(data).AsTask();
-        await UntilAsync(() => ours.GetInfo().Timeouts >= 2, "two retransmissions timed out");
+        await Poll.UntilAsync(() => ours.GetInfo().Timeouts >= 2, "two retransmissions timed out");
         Namespace.Run("ip", "link", "set", "near0", "up");
         Task<byte[]> arriving = ReadAsync(farStream, data.Length);
         await writing.WaitAsync(Patience);

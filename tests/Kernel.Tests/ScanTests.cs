@@ -29,7 +29,7 @@ public partial class ScanTests : KernelFixture
         Assert.That(found, Has.Count.EqualTo(202));
         Assert.That(s_open.Select(port => found[port]), Has.All.EqualTo(listening));
         Assert.That(found.Where(f => !s_open.Contains(f.Key)).Select(f => f.Value), Has.All.EqualTo(others));
-        await UntilAsync(() => Stack.GetConnections().All(c => c.State == System.Net.NetworkInformation.TcpState.TimeWait), "nothing of the scan is left");
+        await Poll.UntilAsync(() => Stack.GetConnections().All(c => c.State == System.Net.NetworkInformation.TcpState.TimeWait), "nothing of the scan is left");
     }
 
     [Test]

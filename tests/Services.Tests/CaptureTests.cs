@@ -21,7 +21,7 @@ public class CaptureTests
         await using (PacketCapture capture = pair.Second.StartCapture(file))
         {
             await pair.First.PingAsync(SecondAddress);
-            await EventuallyAsync(() => capture.PacketsWritten == 2, "request and reply are written while the capture runs");
+            await Poll.UntilAsync(() => capture.PacketsWritten == 2, "request and reply are written while the capture runs");
             time.Advance(TimeSpan.FromTicks(12_345_678));
             await pair.First.PingAsync(SecondAddress);
         }
@@ -67,7 +67,7 @@ public class CaptureTests
         {
             await using StackUdpSocket socket = await pair.First.BindUdpAsync(new IPEndPoint(FirstAddress, 0));
             await socket.SendToAsync(new byte[1], new IPEndPoint(SecondAddress, 9));
-            await EventuallyAsync(() => pair.Second.GetStatistics().Drops["UdpNoPort"] == 1, "the datagram is dropped");
+            await Poll.UntilAsync(() => pair.Second.GetStatistics().Drops["UdpNoPort"] == 1, "the datagram is dropped");
         }
 
         Assert.That(Tshark(dropped, "ip.src", "frame.comment"), Is.EqualTo(new[] { "10.0.0.1|dropped: UdpNoPort" }));

@@ -34,9 +34,9 @@ public class DiagnosticsTests
         Assert.That(info.Info.SendMss, Is.InRange(1000, 1460));
 
         await client.DisposeAsync();
-        await EventuallyAsync(() => pair.Second.GetConnections().Single().State == TcpState.CloseWait, "the server has the FIN");
+        await Poll.UntilAsync(() => pair.Second.GetConnections().Single().State == TcpState.CloseWait, "the server has the FIN");
         await server.DisposeAsync();
-        await EventuallyAsync(() => pair.First.GetConnections().SingleOrDefault()?.State == TcpState.TimeWait && pair.Second.GetConnections().Count == 0, "who closes first keeps TIME-WAIT");
+        await Poll.UntilAsync(() => pair.First.GetConnections().SingleOrDefault()?.State == TcpState.TimeWait && pair.Second.GetConnections().Count == 0, "who closes first keeps TIME-WAIT");
         Assert.That(pair.First.GetConnections().Single(), Has.Property("Id").EqualTo(0));
     }
 
@@ -194,7 +194,7 @@ public class DiagnosticsTests
         await using StackPair pair = await StackPair.StartAsync();
         using IDisposable mapping = pair.Second.MapTcp(Everything, static (request, _) => throw new InvalidDataException());
         Assert.That(async () => await pair.First.ConnectAsync(new IPEndPoint(Foreign, 80)), Throws.Exception);
-        await EventuallyAsync(() => Find() is not null, "the span has ended");
+        await Poll.UntilAsync(() => Find() is not null, "the span has ended");
         Activity forward = Find()!;
         Assert.That(forward.Kind, Is.EqualTo(ActivityKind.Server));
         Assert.That(forward.GetTagItem("server.address"), Is.EqualTo(Foreign.ToString()));

@@ -32,7 +32,7 @@ public class ForwardTests
         await using TcpConnection client = await pair.First.ConnectAsync(s_destination);
         Assert.That(await ExchangeAsync(client, "hello"), Is.EqualTo("hello"));
         Assert.That(await seen.Task, Is.EqualTo((client.LocalEndPoint, s_destination, s_destination)));
-        await StackPair.EventuallyAsync(() => pair.Second.GetStatistics() is { ForwardAccepted: 1, ForwardInFlight: 0 }, "the request is counted");
+        await Poll.UntilAsync(() => pair.Second.GetStatistics() is { ForwardAccepted: 1, ForwardInFlight: 0 }, "the request is counted");
     }
 
     [TestCase(ForwardReject.Reset, SocketError.ConnectionRefused)]
@@ -90,7 +90,7 @@ public class ForwardTests
         Assert.That(ErrorOf(await Assert.CatchAsync(async () => await pair.First.ConnectAsync(s_destination))), Is.EqualTo(SocketError.ConnectionRefused));
 
         // The first one is a warning; the second, within the same second, is not.
-        await StackPair.EventuallyAsync(() => log.Entries.Count(static entry => entry.Id == 5003) == 2, "both are logged");
+        await Poll.UntilAsync(() => log.Entries.Count(static entry => entry.Id == 5003) == 2, "both are logged");
         Assert.That(log.Entries.Where(static entry => entry.Id == 5003).Select(static entry => entry.Level), Is.EqualTo(new[] { LogLevel.Warning, LogLevel.Debug }));
     }
 
@@ -161,7 +161,7 @@ public class ForwardTests
         using IDisposable mapping = pair.Second.MapTcp(Everything, static (_, _) => Task.CompletedTask, new TcpForwardOptions { MaxInFlightPerSource = 3 });
         using CancellationTokenSource cancellation = new();
         Task[] connecting = [.. Enumerable.Range(1, 5).Select(port => pair.First.ConnectAsync(new IPEndPoint(Foreign, port), null, cancellation.Token).AsTask())];
-        await StackPair.EventuallyAsync(() => pair.Second.GetStatistics() is { ForwardInFlight: 3 } statistics && statistics.Drops["TcpForwardLimit"] >= 2, "two are dropped");
+        await Poll.UntilAsync(() => pair.Second.GetStatistics() is { ForwardInFlight: 3 } statistics && statistics.Drops["TcpForwardLimit"] >= 2, "two are dropped");
         await cancellation.CancelAsync();
         Assert.That(async () => await Task.WhenAll(connecting), Throws.InstanceOf<OperationCanceledException>());
     }
@@ -213,7 +213,7 @@ public class ForwardTests
             // After three the handler has ended, and the next datagram opens a new flow; while the old one is closing, one may be lost.
             if (i == 3)
             {
-                await StackPair.EventuallyAsync(() => pair.Second.GetStatistics().ForwardUdpFlows == 0, "the flow has ended");
+                await Poll.UntilAsync(() => pair.Second.GetStatistics().ForwardUdpFlows == 0, "the flow has ended");
             }
 
             await client.SendToAsync(new[] { (byte)i }, new IPEndPoint(Foreign, 53));

@@ -32,7 +32,7 @@ public class RelayTests
         await stream.CopyToAsync(received);
         await sending;
         Assert.That(SHA256.HashData(received.ToArray()), Is.EqualTo(SHA256.HashData(answer)));
-        await EventuallyAsync(() => bench.Relay.Active == 0, "the relay ends");
+        await Poll.UntilAsync(() => bench.Relay.Active == 0, "the relay ends");
         Assert.That(bench.Outcomes, Is.EqualTo(new[] { "Completed" }));
 
         async Task SendAsync()
@@ -70,7 +70,7 @@ public class RelayTests
         server.LingerState = new LingerOption(true, 0);
         server.Dispose();
         Assert.That(ErrorOf(await Assert.CatchAsync(async () => await client.GetStream().ReadExactlyAsync(new byte[1]))), Is.EqualTo(SocketError.ConnectionReset));
-        await EventuallyAsync(() => bench.Outcomes.Contains("KernelFailed"), "the relay names the side");
+        await Poll.UntilAsync(() => bench.Outcomes.Contains("KernelFailed"), "the relay names the side");
     }
 
     [Test]
@@ -89,7 +89,7 @@ public class RelayTests
         client.Abort();
         if (afterHalfClose)
         {
-            await EventuallyAsync(() => bench.Relay.Active == 0, "the relay ends");
+            await Poll.UntilAsync(() => bench.Relay.Active == 0, "the relay ends");
             Assert.That(ErrorOf(Assert.Catch(() => { server.Send(new byte[1]); server.Send(new byte[1]); })), Is.EqualTo(SocketError.ConnectionReset).Or.EqualTo(SocketError.Shutdown));
         }
         else
@@ -97,7 +97,7 @@ public class RelayTests
             Assert.That(ErrorOf(await Assert.CatchAsync(async () => await server.ReceiveAsync(new byte[1]))), Is.EqualTo(SocketError.ConnectionReset));
         }
 
-        await EventuallyAsync(() => bench.Outcomes.Contains("StackFailed"), "the relay names the side");
+        await Poll.UntilAsync(() => bench.Outcomes.Contains("StackFailed"), "the relay names the side");
         await client.DisposeAsync();
     }
 
@@ -107,7 +107,7 @@ public class RelayTests
         await using Bench bench = await Bench.StartAsync();
         bench.Server.Dispose();
         Assert.That(ErrorOf(await Assert.CatchAsync(async () => await bench.Pair.First.ConnectAsync(s_destination))), Is.EqualTo(SocketError.ConnectionRefused));
-        await EventuallyAsync(() => bench.Relay.Active == 0, "nothing is left");
+        await Poll.UntilAsync(() => bench.Relay.Active == 0, "nothing is left");
     }
 
     [Test]
@@ -124,7 +124,7 @@ public class RelayTests
         Assert.That(pair.Second.GetStatistics().ForwardAccepted, Is.Zero);
         await using StackUdpSocket client = await pair.First.BindUdpAsync(new IPEndPoint(FirstAddress, 0));
         await client.SendToAsync(new byte[1], new IPEndPoint(Foreign, 53));
-        await EventuallyAsync(() => log.Entries.Count(static entry => entry.Id == 5011) >= 2, "UDP as well");
+        await Poll.UntilAsync(() => log.Entries.Count(static entry => entry.Id == 5011) >= 2, "UDP as well");
         Assert.That(relay.Active, Is.Zero);
     }
 
@@ -172,7 +172,7 @@ public class RelayTests
             Assert.That(await client.GetStream().ReadAsync(new byte[1]), Is.Zero);
         }));
         await serving;
-        await EventuallyAsync(() => bench.Relay.Active == 0, "all relays end");
+        await Poll.UntilAsync(() => bench.Relay.Active == 0, "all relays end");
         Assert.That(bench.Outcomes, Is.EqualTo(Enumerable.Repeat("Completed", 50)));
 
         async Task ServeAsync()

@@ -48,17 +48,6 @@ internal sealed class StackPair : IAsyncDisposable
         await _secondDevice.DisposeAsync();
     }
 
-    /// <summary>Waits until a condition holds, which events elsewhere bring about.</summary>
-    public static async Task EventuallyAsync(Func<bool> condition, string what)
-    {
-        for (int i = 0; i < 1000 && !condition(); i++)
-        {
-            await Task.Delay(10);
-        }
-
-        Assert.That(condition(), Is.True, what);
-    }
-
     public static SocketError ErrorOf(Exception? error) => error switch
     {
         SocketException socket => socket.SocketErrorCode,

@@ -79,7 +79,7 @@ public class TcpcryptForwardTests
         using IDisposable mapping = pair.Second.MapTcp(Everything, async (request, ct) => answer.SetResult(await Assert.CatchAsync(() => request.AcceptAsync(policy, ct).AsTask())));
         using CancellationTokenSource cancellation = new();
         Task connecting = pair.First.ConnectAsync(s_destination, null, cancellation.Token).AsTask();
-        await EventuallyAsync(() => workers.Count == 1, "INIT1 is there");
+        await Poll.UntilAsync(() => workers.Count == 1, "INIT1 is there");
         await cancellation.CancelAsync();
         Assert.That(async () => await connecting, Throws.InstanceOf<OperationCanceledException>());
 
@@ -98,7 +98,7 @@ public class TcpcryptForwardTests
         await using StackPair pair = await StackPair.StartAsync(options => options.LoggerFactory = log);
         await using TcpConnectionListener listener = await pair.Second.ListenAsync(new IPEndPoint(SecondAddress, 80), new TcpListenOptions { Policy = TcpcryptPolicy.Required });
         Assert.That(async () => await pair.First.ConnectAsync(listener.LocalEndPoint, new TcpConnectOptions { Policy = TcpcryptPolicy.Disabled }), Throws.InstanceOf<SocketException>());
-        await EventuallyAsync(() => log.Entries.Any(static entry => entry.Id == 4005), "it is logged");
+        await Poll.UntilAsync(() => log.Entries.Any(static entry => entry.Id == 4005), "it is logged");
         (LogLevel level, _, string text) = log.Entries.Single(static entry => entry.Id == 4005);
         Assert.That(level, Is.EqualTo(LogLevel.Debug));
         Assert.That(text, Does.Contain("10.0.0.2:80 and 10.0.0.1:").And.Contain("PeerDidNotOffer"));
@@ -114,7 +114,7 @@ public class TcpcryptForwardTests
         TaskCompletionSource<Exception?> answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
         using IDisposable mapping = pair.Second.MapTcp(Everything, async (request, ct) => answer.SetResult(await Assert.CatchAsync(() => request.AcceptAsync(ct).AsTask())));
         Task connecting = pair.First.ConnectAsync(s_destination).AsTask();
-        await EventuallyAsync(() => workers.Count == 1, "INIT1 is there");
+        await Poll.UntilAsync(() => workers.Count == 1, "INIT1 is there");
         time.Advance(TimeSpan.FromSeconds(11));
         Assert.That((await answer.Task as TcpcryptException)?.Outcome, Is.EqualTo(TcpcryptOutcome.HandshakeTimedOut));
         Assert.That((await Assert.CatchAsync(() => connecting) as TcpcryptException)?.Outcome, Is.EqualTo(TcpcryptOutcome.HandshakeFailed).Or.EqualTo(TcpcryptOutcome.HandshakeTimedOut));

@@ -58,6 +58,9 @@ internal sealed class PathFaults
     /// <summary>The narrow router says nothing: only probing finds out (RFC 4821).</summary>
     public bool HasBlackHole => _pathMtu > 0 && _isSilent;
 
+    /// <summary>A router in the middle takes less than the hosts' links, and says so or not.</summary>
+    public bool IsNarrow => _pathMtu > 0;
+
     public bool IsMemoryShort => MemoryLimit < 10_000_000;
 
     /// <summary>Hosts sleep so long that a handshake of tcpcrypt, which has ten seconds, may be over when they wake.</summary>

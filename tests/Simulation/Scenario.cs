@@ -8,6 +8,8 @@ internal sealed class Scenario
 {
     private const int MostPieces = 3000;
 
+    private const int MostWhereSlow = 40_000;
+
     private static readonly TimeSpan s_far = TimeSpan.FromMilliseconds(300);
 
     private Scenario(Random random)
@@ -72,6 +74,22 @@ internal sealed class Scenario
             TcpA.ExplicitCongestionNotification = true;
             TcpB.ExplicitCongestionNotification = random.Next(4) == 0 ? null : true;
         }
+
+        Appliance = new Appliance(random, Encrypts, Faults.IsNarrow);
+        Link = Appliance.Apply(Link);
+        IsSlow = random.Next(12) == 0;
+        if (IsSlow)
+        {
+            Link = new LinkOptions { AToB = DrawSlow(random, Link.AToB), BToA = DrawSlow(random, Link.BToA) };
+            for (int i = 0; i < Connections.Count; i++)
+            {
+                ConnectionPlan plan = Connections[i];
+                Connections[i] = plan with { ClientOctets = Math.Min(plan.ClientOctets, MostWhereSlow), ServerOctets = Math.Min(plan.ServerOctets, MostWhereSlow) };
+            }
+        }
+
+        TcpA.CongestionControl = random.Next(3) == 0 ? CongestionControl.NewReno : CongestionControl.Cubic;
+        TcpB.CongestionControl = random.Next(3) == 0 ? CongestionControl.NewReno : CongestionControl.Cubic;
     }
 
     public LinkOptions Link { get; }
@@ -95,11 +113,16 @@ internal sealed class Scenario
 
     public Tamperer Tamperer { get; }
 
+    public Appliance Appliance { get; }
+
+    /// <summary>The path is a modem's: a packet alone may take seconds.</summary>
+    public bool IsSlow { get; }
+
     /// <summary>A handshake of tcpcrypt, which has ten seconds, may be over before what repeats it has got through.</summary>
-    public bool OutlastsHandshakes => Faults.OutlastsHandshakes || Math.Max(Link.AToB.Delay.Ticks, Link.BToA.Delay.Ticks) > s_far.Ticks;
+    public bool OutlastsHandshakes => IsSlow || Faults.OutlastsHandshakes || Math.Max(Link.AToB.Delay.Ticks, Link.BToA.Delay.Ticks) > s_far.Ticks;
 
     /// <summary>Somebody may wait for what does not come: only probes find out.</summary>
-    public bool KeepsAlive => Middlebox.MayEnd || Connections.Exists(static plan => plan.ClientHabits.KeepsWaiting || plan.ServerHabits.KeepsWaiting);
+    public bool KeepsAlive => Middlebox.MayEnd || (Faults.IsMemoryShort && Tamperer.LosesResets) || Connections.Exists(static plan => plan.ClientHabits.KeepsWaiting || plan.ServerHabits.KeepsWaiting);
 
     /// <summary>The listeners' applications look for other octets than the clients' send: what a failure is like, for the test of how it is told.</summary>
     public bool ExpectsWrongly { get; set; }
@@ -112,7 +135,7 @@ internal sealed class Scenario
     public static Scenario FromSeed(int seed) => new(new Random(seed));
 
     public override string ToString() =>
-        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}{Faults}{Middlebox}{Tamperer}{(Encrypts ? "" : Forger)}; "
+        $"{(Encrypts ? "tcpcrypt, " : "")}MTU {MtuA}/{MtuB}, A to B {Describe(Link.AToB)}; B to A {Describe(Link.BToA)}{Faults}{Middlebox}{Tamperer}{Appliance}{(Encrypts ? "" : Forger)}; "
         + string.Join(", ", Connections.Select(c => $"{(c.FromA ? "A" : "B")} connects, {c.ClientOctets} out {c.ServerOctets} back{c.ClientHabits}{(c.ServerHabits.ToString() is { Length: > 0 } habits ? " | " + habits : "")}"));
 
     private static string Describe(LinkDirection direction) =>
@@ -152,6 +175,8 @@ internal sealed class Scenario
             ? new LinkOptions { AToB = link.AToB with { Delay = delay, Jitter = jitter }, BToA = link.BToA }
             : new LinkOptions { AToB = link.AToB, BToA = link.BToA with { Delay = delay, Jitter = jitter } };
     }
+
+    private static LinkDirection DrawSlow(Random random, LinkDirection direction) => direction with { BitsPerSecond = random.Next(20_000, 200_000), QueueLimit = random.Next(5, 20) };
 
     private static int DrawMtu(Random random) => random.Next(4) switch { 0 => random.Next(576, 1500), 1 => random.Next(1501, 9001), _ => 1500 };
 

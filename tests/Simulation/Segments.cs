@@ -24,6 +24,8 @@ internal static class Segments
 
     public static uint Ack(ReadOnlySpan<byte> packet) => BinaryPrimitives.ReadUInt32BigEndian(packet[28..]);
 
+    public static int Window(ReadOnlySpan<byte> packet) => BinaryPrimitives.ReadUInt16BigEndian(packet[34..]);
+
     /// <summary>Where the payload begins.</summary>
     public static int DataAt(ReadOnlySpan<byte> packet) => 20 + ((packet[32] >> 4) * 4);
 
@@ -31,6 +33,13 @@ internal static class Segments
     {
         byte[] changed = [.. packet];
         BinaryPrimitives.WriteUInt16BigEndian(changed.AsSpan(isSource ? 20 : 22), (ushort)port);
+        return Fixed(changed);
+    }
+
+    public static byte[] WithWindow(byte[] packet, int window)
+    {
+        byte[] changed = [.. packet];
+        BinaryPrimitives.WriteUInt16BigEndian(changed.AsSpan(34), (ushort)window);
         return Fixed(changed);
     }
 

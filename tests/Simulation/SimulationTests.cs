@@ -111,12 +111,7 @@ public sealed class SimulationTests
             link = SteppedStack.Join(a, b, options, 1);
             EcnWatch watch = new(options);
             link.Tap = watch.See;
-            SteppedSocket listener = b.Socket(tcp: true);
-            IPEndPoint server = new(IPAddress.Parse("10.0.0.2"), 80);
-            Assert.That(listener.Bind(server), Is.EqualTo(SocketError.Success));
-            Assert.That(listener.Listen(1), Is.EqualTo(SocketError.Success));
-            SteppedSocket client = a.Socket(tcp: true);
-            Assert.That(client.Connect(server), Is.EqualTo(SocketError.InProgress));
+            (SteppedSocket listener, SteppedSocket client) = Begin(a, b);
             SteppedSocket? accepted = null;
             byte[] buffer = new byte[64 * 1024];
             long received = 0;
@@ -153,12 +148,7 @@ public sealed class SimulationTests
         SteppedStack b = new(new SteppedStackOptions { Addresses = { IPPrefixAddress.Parse("10.0.0.2/24") }, Seed = 2, Tcpcrypt = true });
         LinkDirection direction = new() { Delay = TimeSpan.FromMilliseconds(10), Rewrite = static (_, packet) => Cut(packet.ToArray()) };
         SteppedLink link = SteppedStack.Join(a, b, LinkOptions.Symmetric(direction), 1);
-        SteppedSocket listener = b.Socket(tcp: true);
-        IPEndPoint server = new(IPAddress.Parse("10.0.0.2"), 80);
-        Assert.That(listener.Bind(server), Is.EqualTo(SocketError.Success));
-        Assert.That(listener.Listen(1), Is.EqualTo(SocketError.Success));
-        SteppedSocket client = a.Socket(tcp: true);
-        Assert.That(client.Connect(server), Is.EqualTo(SocketError.InProgress));
+        (SteppedSocket listener, SteppedSocket client) = Begin(a, b);
         SteppedSocket? accepted = null;
         Assert.That(link.Run(() => (accepted is not null || listener.Accept(out accepted) == SocketError.Success) && client.Tcpcrypt!.IsEncrypted), Is.True, "the handshake's messages may come in parts");
         Assert.That(accepted!.Tcpcrypt!.IsEncrypted, Is.True);
@@ -180,5 +170,17 @@ public sealed class SimulationTests
         List<string> packets = [];
         Simulator.Run(Scenario.FromSeed(seed), seed, packet => packets.Add($"{packet.TimeNs} {packet.FromA} {packet.Fate} {Convert.ToHexString(packet.Packet.Span)}"));
         return packets;
+    }
+
+    /// <summary>A listener on the second stack, and a socket of the first on its way to it.</summary>
+    private static (SteppedSocket Listener, SteppedSocket Client) Begin(SteppedStack a, SteppedStack b)
+    {
+        SteppedSocket listener = b.Socket(tcp: true);
+        IPEndPoint server = new(IPAddress.Parse("10.0.0.2"), 80);
+        Assert.That(listener.Bind(server), Is.EqualTo(SocketError.Success));
+        Assert.That(listener.Listen(1), Is.EqualTo(SocketError.Success));
+        SteppedSocket client = a.Socket(tcp: true);
+        Assert.That(client.Connect(server), Is.EqualTo(SocketError.InProgress));
+        return (listener, client);
     }
 }

@@ -21,7 +21,7 @@ internal static class Simulator
         SteppedStack a = MakeStack(s_addressA, scenario.MtuA, scenario.TcpA, seed, scenario);
         SteppedStack b = MakeStack(s_addressB, scenario.MtuB, scenario.TcpB, seed + 1, scenario);
         SteppedLink link = SteppedStack.Join(a, b, scenario.Link, (ulong)seed);
-        EcnWatch? watch = scenario.Middlebox.AsksForEcn && !scenario.Tamperer.Misleads ? new EcnWatch(scenario.Link, scenario.Faults.AsleepNs) : null;
+        EcnWatch? watch = scenario.Middlebox.AsksForEcn && !scenario.Tamperer.Misleads && !scenario.Appliance.Misleads ? new EcnWatch(scenario.Link, scenario.Faults.AsleepNs) : null;
         link.Tap = tap;
         if (watch is not null)
         {

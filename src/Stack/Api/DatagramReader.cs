@@ -23,6 +23,9 @@ internal sealed class DatagramReader<TResult>
     private Waiter? _spare;
     private Func<Exception>? _closed;
 
+    /// <summary>A waiter is on its way to look, one at a time: of two, the later could come first.</summary>
+    private bool _isLooking;
+
     public DatagramReader(StackHost host, IDatagramSource<TResult> source)
     {
         _host = host;
@@ -37,16 +40,19 @@ internal sealed class DatagramReader<TResult>
     /// <summary>There is news: lets the first waiting call look. It wakes the next one when there is more.</summary>
     public void Wake(bool onPool)
     {
-        Waiter? waiter;
+        Waiter waiter;
         lock (_lock)
         {
-            waiter = _waiters.First?.Value;
-            if (waiter is null)
+            // Who looks wakes the next one, if there is more then.
+            if (_isLooking || _waiters.First is not { } first)
             {
                 return;
             }
 
+            waiter = first.Value;
             _waiters.RemoveFirst();
+            waiter.IsLooking = true;
+            Volatile.Write(ref _isLooking, true);
         }
 
         if (onPool)
@@ -94,7 +100,7 @@ internal sealed class DatagramReader<TResult>
         }
 
         // Whoever waits already comes first.
-        if (_waiters.Count == 0 && TryFinish(buffer.Span, isWait, out TResult result, out Exception? error))
+        if (_waiters.Count == 0 && !Volatile.Read(ref _isLooking) && TryFinish(buffer.Span, isWait, out TResult result, out Exception? error))
         {
             return error is null ? new ValueTask<TResult>(result) : ValueTask.FromException<TResult>(error);
         }
@@ -141,6 +147,7 @@ internal sealed class DatagramReader<TResult>
 
             if (isFirst)
             {
+                StopLooking(waiter);
                 _waiters.AddFirst(waiter.Node);
             }
             else
@@ -149,6 +156,16 @@ internal sealed class DatagramReader<TResult>
             }
 
             return true;
+        }
+    }
+
+    /// <summary>Under the lock.</summary>
+    private void StopLooking(Waiter waiter)
+    {
+        if (waiter.IsLooking)
+        {
+            waiter.IsLooking = false;
+            Volatile.Write(ref _isLooking, false);
         }
     }
 
@@ -185,6 +202,8 @@ internal sealed class DatagramReader<TResult>
         public LinkedListNode<Waiter> Node { get; }
 
         public CancellationToken CancellationToken { get; private set; }
+
+        public bool IsLooking { get; set; }
 
         public ValueTask<TResult> Task => new(this, _completion.Version);
 
@@ -242,6 +261,11 @@ internal sealed class DatagramReader<TResult>
         {
             _registration.Unregister();
             _buffer = default;
+            lock (_reader._lock)
+            {
+                _reader.StopLooking(this);
+            }
+
             if (_reader._source.HasNews)
             {
                 _reader.Wake(onPool: true);

@@ -24,7 +24,7 @@ internal sealed partial class TcpEndpoint
         long free = size - ReceiveQueue.Length;
         long most = 0xFFFFL << _rcv.Shift;
         free = Math.Clamp(free, 0, most);
-        return free - current < Math.Min(size / 2, ReceiveMss) && current != 0 && free < size
+        return free - current < Math.Min(size / 2, ReceiveMss) && current != 0 && free < Math.Min(size, most)
             ? current
             : (uint)Math.Max(free, current);
     }

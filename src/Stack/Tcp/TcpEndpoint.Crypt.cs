@@ -275,15 +275,13 @@ internal sealed partial class TcpEndpoint
     /// <summary>A SYN,ACK that comes again so soon was doubled by the path.</summary>
     private static readonly TimeSpan s_doubledWithin = TimeSpan.FromMilliseconds(500);
 
-    private TcpInstant _pkConfAt;
-
     /// <summary>
     /// Not early: the daemon sends INIT1 every 100 ms, and goes plain when it hears PKCONF in between (reference spec 3.5). Where PKCONF was lost, its kernel says so by a SYN,ACK after one second, which
     /// comes before this.
     /// </summary>
     private void ArmPkConf(TcpInstant now)
     {
-        _pkConfAt = now;
+        _crypt!.PkConfAt = now;
         ArmRetransmit(now);
         TimeSpan least = 1.5 * _core.Options.Tcp.InitialRto;
         if (Options.UserTimeout <= TimeSpan.Zero && _rtt.Rto < least)

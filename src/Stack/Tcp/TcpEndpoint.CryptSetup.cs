@@ -511,7 +511,7 @@ internal sealed partial class TcpEndpoint
                 _repeatsHead = true;
                 break;
             case CryptState.SMode when crypt.IsOpener && State != TcpState.SynReceived:
-                if (now - _pkConfAt < s_doubledWithin)
+                if (now - crypt.PkConfAt < s_doubledWithin)
                 {
                     return;
                 }

@@ -55,22 +55,23 @@ internal sealed partial class TcpEndpoint
         return flags;
     }
 
-    /// <summary>Text within the window has arrived (RFC 3168 §6.1.3, §6.1.5: marks on anything else are not believed).</summary>
-    private void OnTextMarked(scoped in Segment seg)
+    /// <summary>A segment within the window has arrived. CWR on any ends the echo (RFC 3168 §6.1.3: a packet with CWR); marks on anything but text are not believed (§6.1.5).</summary>
+    private void OnMarked(scoped in Segment seg)
     {
-        if (!_agreed.Ecn || seg.Payload.Length == 0)
+        if (!_agreed.Ecn)
         {
             return;
         }
 
+        bool hasText = seg.Payload.Length > 0;
         if ((seg.Flags & TcpFlags.Cwr) != 0)
         {
-            // The sender's window may be a single segment now: it is not kept waiting.
+            // The sender's window may be a single segment now: it is not kept waiting. An ACK alone is never answered.
             _isEchoingCongestion = false;
-            _ackNow = true;
+            _ackNow |= hasText;
         }
 
-        if (seg.Ecn == Ecn.Ce)
+        if (hasText && seg.Ecn == Ecn.Ce)
         {
             if (!_isEchoingCongestion)
             {

@@ -78,8 +78,8 @@ internal sealed partial class TcpEndpoint
         {
             _recover = _snd.Nxt;
             _congestion.Ssthresh = CurrentSsthresh;
-            _undo.IsPossible = false;
-            _undo.PriorSsthresh = 0;
+            _undo?.IsPossible = false;
+            _undo?.PriorSsthresh = 0;
             _lossState = LossState.Loss;
         }
 

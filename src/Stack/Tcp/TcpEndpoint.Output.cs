@@ -436,7 +436,7 @@ internal sealed partial class TcpEndpoint
     {
         int octets = decision.Length + (decision.HasFin ? 1 : 0);
         _sent.Append(decision.Seq, octets, now, gsoSize > 0 ? gsoSize : octets);
-        _prr.OnSent(octets);
+        _prr?.OnSent(octets);
         Pace(now, octets);
         if (!IsTransmitTimerSet)
         {
@@ -491,8 +491,8 @@ internal sealed partial class TcpEndpoint
             _sent.Retransmit(index + 1, 1, now, 1);
         }
 
-        _undo.OnRepeated(octets, TsVal(now), now);
-        _prr.OnSent(octets);
+        (_undo ??= new Undo()).OnRepeated(octets, TsVal(now), now);
+        _prr?.OnSent(octets);
         Pace(now, octets);
         _lastSentAt = now;
         _isTiming = false;          // Karn (RFC 6298 §3)

@@ -193,7 +193,7 @@ internal sealed partial class TcpEndpoint
 
     private void UpdateCryptTimer(TcpInstant now)
     {
-        TcpInstant due = _verifySince == default ? TcpInstant.Never : _verifyAt;
+        TcpInstant due = _verification?.AskAt ?? TcpInstant.Never;
         if (_rekeying?.GetDeadline(now.SinceStart) is { } at && at > now.SinceStart)
         {
             // What is due already is decided with the next segment, not by time.
@@ -435,10 +435,16 @@ internal sealed partial class TcpEndpoint
 
     // ---- RST without MAC ([TD-85]) ----
 
-    private TcpInstant _verifySince;
-    private TcpInstant _verifyAt;
-    private TimeSpan _verifyPatience;
-    private int _verifyProbes;
+    /// <summary>A reset that is looked into: since when, how long the peer has, and when it is asked next.</summary>
+    private sealed class Verification(TcpInstant since, TimeSpan patience)
+    {
+        public TcpInstant Since { get; } = since;
+        public TimeSpan Patience { get; } = patience;
+        public TcpInstant AskAt { get; set; } = since;
+        public int Probes { get; set; }
+    }
+
+    private Verification? _verification;
 
     private SegmentVerdict OnUnauthenticatedReset(TcpInstant now, scoped in Segment seg, CryptBlock crypt)
     {
@@ -452,13 +458,11 @@ internal sealed partial class TcpEndpoint
             return CheckReset(now, seg);
         }
 
-        if (_verifySince == default)
+        if (_verification is null)
         {
             // By the time-out of now: that of data in flight grows as fast as time passes.
-            _verifySince = now;
-            _verifyPatience = TimeSpan.FromTicks(Math.Max(2 * _rtt.Rto.Ticks, s_verifyTime.Ticks));
-            _verifyProbes = 0;
-            OnVerifyTimeout(now);
+            _verification = new Verification(now, TimeSpan.FromTicks(Math.Max(2 * _rtt.Rto.Ticks, s_verifyTime.Ticks)));
+            OnVerifyTimeout(now, _verification);
         }
 
         return DropReason.CryptResetIgnored;
@@ -470,9 +474,9 @@ internal sealed partial class TcpEndpoint
         {
             AbortCrypt(now, crypt, TcpcryptOutcome.HandshakeTimedOut);
         }
-        else if (_verifySince != default && now >= _verifyAt)
+        else if (_verification is { } verification && now >= verification.AskAt)
         {
-            OnVerifyTimeout(now);
+            OnVerifyTimeout(now, verification);
         }
     }
 
@@ -480,22 +484,22 @@ internal sealed partial class TcpEndpoint
     private void SendKeepAlive(TcpInstant now) => SendBare(now, _snd.Nxt - 1, wantSync: true);
 
     /// <summary>Asks the peer, under MAC, whether it still has the connection; gives up when it has had long enough and said nothing.</summary>
-    private void OnVerifyTimeout(TcpInstant now)
+    private void OnVerifyTimeout(TcpInstant now, Verification verification)
     {
-        if (_verifyProbes >= VerifyProbes && now >= _verifySince + _verifyPatience)
+        if (verification.Probes >= VerifyProbes && now >= verification.Since + verification.Patience)
         {
             _core.Counters.CryptResetsVerified++;
             CloseByReset();
             return;
         }
 
-        _verifyProbes++;
+        verification.Probes++;
         SendKeepAlive(now);
-        _verifyAt = now + (_verifyPatience / VerifyProbes);
+        verification.AskAt = now + (verification.Patience / VerifyProbes);
         UpdateCryptTimer(now);
     }
 
-    private void EndVerify() => _verifySince = default;
+    private void EndVerify() => _verification = null;
 
     /// <summary>The segment shows that the peer is there now ([TD-90]): it acknowledges or brings something new. Without keys any acceptable segment does.</summary>
     private bool IsLifeSign(scoped in Segment seg) => !IsProtected || seg.Ack > _snd.Una || seg.End > _rcv.Nxt || !_crypt!.IsDraft;

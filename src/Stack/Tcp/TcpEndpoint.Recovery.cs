@@ -55,8 +55,10 @@ internal sealed partial class TcpEndpoint
     private TcpInstant _firstUnackedAt;
 
     private Rack _rack = new();
-    private Prr _prr;
-    private Undo _undo;
+
+    // Most connections never lose anything: these come with the first loss.
+    private Prr? _prr;
+    private Undo? _undo;
     private Frto _frto;
 
     /// <summary>TSval of the last time-out's retransmission.</summary>
@@ -86,7 +88,7 @@ internal sealed partial class TcpEndpoint
 
         if (ack.HasRack)
         {
-            _rack.OnDelivered(ack.RackRtt, ack.RackSentAt, ack.RackEnd);
+            _rack.OnDelivered(ack.RackRtt, ack.RackLatest);
         }
 
         if (ack.IsReordered)
@@ -103,7 +105,7 @@ internal sealed partial class TcpEndpoint
         {
             // Whatever else was spurious, this is not: nothing is taken back.
             _core.Counters.TcpCongestionEchoes++;
-            _undo.PriorSsthresh = 0;
+            _undo?.PriorSsthresh = 0;
         }
 
         OnProbeAnswered(ack);
@@ -123,7 +125,7 @@ internal sealed partial class TcpEndpoint
 
     /// <summary>RFC 6937 §3: cwnd = pipe + sndcnt. Never less than a segment: where nothing is left in the network only a time-out would go on.</summary>
     private void Reduce(long delivered, long newlyLost, bool isAdvance) =>
-        _congestion.Cwnd = Math.Max(Pipe + _prr.Reduce(delivered, newlyLost, isAdvance, Pipe, _congestion.Ssthresh, _congestion.Smss), _congestion.Smss);
+        _congestion.Cwnd = Math.Max(Pipe + _prr!.Reduce(delivered, newlyLost, isAdvance, Pipe, _congestion.Ssthresh, _congestion.Smss), _congestion.Smss);
 
     /// <summary>Without SACK each duplicate ACK stands for a segment that has left the network (RFC 5681 §3.2, RFC 6675's pipe by counting).</summary>
     private void CountDuplicates(ref AckSummary ack)
@@ -171,7 +173,7 @@ internal sealed partial class TcpEndpoint
 
         if (_lossState == LossState.Open)
         {
-            _undo.RepeatedAt = null;
+            _undo?.RepeatedAt = null;
         }
         else if (_snd.Una >= _recover && IsEpisodeOver(ack))
         {
@@ -300,7 +302,7 @@ internal sealed partial class TcpEndpoint
         for (int i = 0; i < _sent.Count; i++)
         {
             ref SentSegment run = ref _sent[i];
-            if (!run.IsSentBefore(_rack.SentAt, _rack.End))
+            if (!run.IsSentBefore(_rack.Latest))
             {
                 if (run.Start >= _sent.RepeatEdge)
                 {
@@ -357,12 +359,12 @@ internal sealed partial class TcpEndpoint
     private void EnterRecovery(TcpInstant now, bool isCongestionEcho = false)
     {
         _core.Counters.TcpFastRetransmits++;
-        _undo.PriorSsthresh = 0;
-        BeginUndo(isOvertaken: true);
+        Undo undo = BeginUndo(isOvertaken: true);
+        undo.PriorSsthresh = 0;
         if (!IsInReduction)
         {
             BeginReduction(now);
-            _undo.PriorSsthresh = isCongestionEcho ? 0 : _undo.PriorSsthresh;
+            undo.PriorSsthresh = isCongestionEcho ? 0 : undo.PriorSsthresh;
         }
 
         _lossState = LossState.Recovery;
@@ -372,10 +374,10 @@ internal sealed partial class TcpEndpoint
     /// <summary>Congestion was signalled without a loss (RFC 3168 §6.1.2).</summary>
     private void EnterReduced(TcpInstant now)
     {
-        _undo.PriorSsthresh = 0;
+        _undo?.PriorSsthresh = 0;
         if (_lossState < LossState.Reduced)
         {
-            _undo.IsPossible = false;
+            _undo?.IsPossible = false;
             BeginReduction(now);
             _lossState = LossState.Reduced;
         }
@@ -385,8 +387,7 @@ internal sealed partial class TcpEndpoint
     {
         _recover = _snd.Nxt;
         ForgetProbe();
-        _undo.PriorSsthresh = CurrentSsthresh;
-        _undo.PriorCwnd = _congestion.Cwnd;
+        RememberWindow();
         _prr = new Prr(_congestion.Cwnd);
         _isCwrDue = _agreed.Ecn;
         _congestion.OnCongestion(now, FlightSize);
@@ -394,7 +395,7 @@ internal sealed partial class TcpEndpoint
 
     private void EndReduction()
     {
-        if (_undo.IsPossible || _lossState == LossState.Reduced)
+        if (_undo is { IsPossible: true } || _lossState == LossState.Reduced)
         {
             _congestion.Cwnd = _congestion.Ssthresh;
         }
@@ -405,7 +406,7 @@ internal sealed partial class TcpEndpoint
     {
         if (_sent.InRepeat == 0)
         {
-            _undo.RepeatedAt = null;
+            _undo?.RepeatedAt = null;
         }
 
         if (_lossState == LossState.Reduced)
@@ -433,8 +434,7 @@ internal sealed partial class TcpEndpoint
         MarkAllLost(now);
         if (_lossState <= LossState.Disorder || _recover <= _snd.Una || (_lossState == LossState.Loss && _retries <= 1))
         {
-            _undo.PriorSsthresh = CurrentSsthresh;
-            _undo.PriorCwnd = _congestion.Cwnd;
+            RememberWindow();
             _congestion.OnTimeout(now, FlightSize);
             BeginUndo(isOvertaken: false);
         }

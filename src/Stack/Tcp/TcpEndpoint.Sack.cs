@@ -91,7 +91,7 @@ internal sealed partial class TcpEndpoint
         _core.Counters.TcpDuplicateSacks++;
         ack.IsDuplicateSack = true;
         ack.IsProbeDuplicate = _isProbeOut && _isProbeRepeat && right == _probeEnd;
-        _undo.OnDuplicate(octets);
+        _undo?.OnDuplicate(octets);
     }
 
     // ---- Our own blocks ----

@@ -276,7 +276,8 @@ internal sealed partial class TcpEndpoint
                 Finish(SocketError.ConnectionRefused);
                 break;
             case TcpState.Closing or TcpState.LastAck:
-                // What we had to say may be lost; what the peer sent is all here (§3.10.7.4: CLOSED).
+                // What we had to say may be lost; what the peer sent is all here (§3.10.7.4: CLOSED). Nothing fails for it, but who asks is told.
+                _softError = SocketError.ConnectionReset;
                 Finish(SocketError.Success);
                 break;
             default:
@@ -350,6 +351,7 @@ internal sealed partial class TcpEndpoint
             _keepAliveProbes = 0;
         }
 
+        _sent.BeginRound();
         AckSummary ack = new(now, _snd.Una, _snd.Nxt, _recover, _rtt.MinRtt, _ts.IsOn && seg.HasTimestamps ? seg.TsEcr : null)
         {
             Count = seg.Count,

@@ -14,6 +14,7 @@ internal sealed partial class TcpEndpoint
         ReadOnlySpan<byte> payload = seg.Payload;
         if (payload.Length == 0 && !seg.IsFin)
         {
+            OnMarked(seg);
             return SegmentVerdict.Processed;
         }
 
@@ -41,7 +42,7 @@ internal sealed partial class TcpEndpoint
             return DropReason.TcpAfterClose;
         }
 
-        OnTextMarked(seg);
+        OnMarked(seg);
         bool hasFin = seg.IsFin;
         bool hasRepeated = start < next;
         if (start < next)

@@ -5,22 +5,32 @@ namespace Tcpcrypt.Tcp;
 // It was not lost after all: a reduction of the window is taken back (RFC 4015), by timestamps (RFC 3522), D-SACK (RFC 3708), or since nothing was repeated.
 internal sealed partial class TcpEndpoint
 {
-    private void BeginUndo(bool isOvertaken)
+    private Undo BeginUndo(bool isOvertaken)
     {
-        _undo.IsPossible = true;
-        _undo.IsOvertaken = isOvertaken;
-        _undo.Repeats = _sent.InRepeat > 0 ? _sent.InRepeat : -1;
+        Undo undo = _undo ??= new Undo();
+        undo.IsPossible = true;
+        undo.IsOvertaken = isOvertaken;
+        undo.Repeats = _sent.InRepeat > 0 ? _sent.InRepeat : -1;
+        return undo;
+    }
+
+    /// <summary>What it will be again if the reduction to come is taken back.</summary>
+    private void RememberWindow()
+    {
+        Undo undo = _undo ??= new Undo();
+        undo.PriorSsthresh = CurrentSsthresh;
+        undo.PriorCwnd = _congestion.Cwnd;
     }
 
     /// <summary>
     /// Nothing was repeated in the episode, or the echo is older than the first repeat: an original is answered (RFC 3522 §3.2). No MAC covers the echo ([TD-78]), so under one it says nothing;
     /// there our own clock does: what comes sooner after the first repeat than the path allows is no answer to it (as RFC 8985 §6.2 step 2 has it of a single segment). Half of the least round trip, for a path may become shorter.
     /// </summary>
-    private bool IsOriginalAnswered(in AckSummary ack) =>
-        _undo.RepeatedAt is not uint at
-        || (IsProtected ? ack.Now - _undo.RepeatedSince < _rtt.MinRtt / 2 : ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at));
+    private bool IsOriginalAnswered(Undo undo, in AckSummary ack) =>
+        undo.RepeatedAt is not uint at
+        || (IsProtected ? ack.Now - undo.RepeatedSince < _rtt.MinRtt / 2 : ack.TsEcr is uint echo && echo != 0 && Acceptability.IsTimestampOlder(echo, at));
 
-    private bool MayUndo(in AckSummary ack) => _undo.IsPossible && (_undo.Repeats == 0 || IsOriginalAnswered(ack));
+    private bool MayUndo(in AckSummary ack) => _undo is { IsPossible: true } undo && (undo.Repeats == 0 || IsOriginalAnswered(undo, ack));
 
     /// <summary>The whole episode is over, and was for nothing. True when the state is held: without SACK duplicates of the repeats may still come (RFC 6582 §4).</summary>
     private bool TryUndoRecovery(in AckSummary ack)
@@ -38,7 +48,7 @@ internal sealed partial class TcpEndpoint
         {
             if (_sent.InRepeat == 0)
             {
-                _undo.RepeatedAt = null;
+                _undo?.RepeatedAt = null;
             }
 
             return true;
@@ -51,7 +61,7 @@ internal sealed partial class TcpEndpoint
     /// <summary>A partial ACK of originals: the path reorders.</summary>
     private bool TryUndoPartial(in AckSummary ack)
     {
-        if (!_undo.IsPossible || !IsOriginalAnswered(ack))
+        if (_undo is not { IsPossible: true } undo || !IsOriginalAnswered(undo, ack))
         {
             return false;
         }
@@ -71,13 +81,13 @@ internal sealed partial class TcpEndpoint
     /// <summary>Every repeat was reported as a duplicate (RFC 3708).</summary>
     private bool TryUndoByDuplicateSack()
     {
-        if (!_undo.IsPossible || _undo.Repeats != 0)
+        if (_undo is not { IsPossible: true, Repeats: 0 } undo)
         {
             return false;
         }
 
         _rack.OnSpurious();
-        if (_undo.IsOvertaken && IsProtected)
+        if (undo.IsOvertaken && IsProtected)
         {
             // Without an echo to believe, nothing else tells that what was repeated had only been overtaken, and a reordering window is used by who has seen reordering (RFC 8985 §6.2 step 4).
             _rack.OnReordering(1, _congestion.Smss);
@@ -117,14 +127,14 @@ internal sealed partial class TcpEndpoint
             _sent.UnmarkAllLost();
         }
 
-        if (_undo.PriorSsthresh > 0)
+        if (_undo is { PriorSsthresh: > 0 } undo)
         {
-            _congestion.OnUndo(_undo.PriorCwnd, _undo.PriorSsthresh);
+            _congestion.OnUndo(undo.PriorCwnd, undo.PriorSsthresh);
             _isCwrDue = false;
         }
 
         _core.Counters.TcpSpuriousRecoveries++;
-        _undo.IsPossible = false;
+        _undo?.IsPossible = false;
         _rack.IsAdvanced = true;
     }
 }

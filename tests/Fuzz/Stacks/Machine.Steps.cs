@@ -130,7 +130,7 @@ internal sealed partial class Machine
     [
         .. (choice & 1) == 0 ? [] : (choice & 128) != 0 ? (byte[])[2, 4, 0, 88] : [2, 4, 5, 0xB4],
         .. (choice & 2) == 0 ? [] : (byte[])[4, 2],
-        .. (choice & 4) == 0 ? [] : RemotePeer.Timestamps(1000, 0),
+        .. (choice & 4) == 0 ? [] : Opt.Ts(1000, 0),
         .. (choice & 8) == 0 ? [] : (byte[])[3, 3, (byte)((choice & 64) != 0 ? 14 : 2)],
     ];
 
@@ -319,33 +319,19 @@ internal sealed partial class Machine
     private byte[] Options(RemotePeer peer, int choice) => choice switch
     {
         1 => [],
-        2 => RemotePeer.Timestamps(peer.TsVal - 100, peer.TsEcr),
-        3 => RemotePeer.Timestamps(peer.TsVal + 100_000, peer.TsEcr),
-        4 => SackOption((peer.Absolute(peer.Una + 100), peer.Absolute(peer.RcvNxt))),
-        5 => SackOption((peer.Absolute(peer.RcvNxt - 10), peer.Absolute(peer.RcvNxt)), (peer.Absolute(peer.Una + 1), peer.Absolute(peer.Una + 2))),
-        6 => SackOption((peer.Absolute(peer.Una - 100), peer.Absolute(peer.Una))),
+        2 => Opt.Ts(peer.TsVal - 100, peer.TsEcr),
+        3 => Opt.Ts(peer.TsVal + 100_000, peer.TsEcr),
+        4 => Opt.Sack((peer.Absolute(peer.Una + 100), peer.Absolute(peer.RcvNxt))),
+        5 => Opt.Sack((peer.Absolute(peer.RcvNxt - 10), peer.Absolute(peer.RcvNxt)), (peer.Absolute(peer.Una + 1), peer.Absolute(peer.Una + 2))),
+        6 => Opt.Sack((peer.Absolute(peer.Una - 100), peer.Absolute(peer.Una))),
         7 => [5, 9, 1],
         8 => [19, 18, 1, 2],
         9 => [2, 4, 0, 1],
         10 => [3, 3, 14],
         11 => [69, 3, 4],
-        15 => SackOption((peer.Absolute(peer.RcvNxt), peer.Absolute(peer.Una)), (peer.Absolute(0), peer.Absolute(0x8000_0000))),
+        15 => Opt.Sack((peer.Absolute(peer.RcvNxt), peer.Absolute(peer.Una)), (peer.Absolute(0), peer.Absolute(0x8000_0000))),
         _ => [],
     };
-
-    private static byte[] SackOption(params ReadOnlySpan<(uint Left, uint Right)> blocks)
-    {
-        byte[] option = new byte[2 + (8 * blocks.Length)];
-        option[0] = 5;
-        option[1] = (byte)option.Length;
-        for (int i = 0; i < blocks.Length; i++)
-        {
-            BinaryPrimitives.WriteUInt32BigEndian(option.AsSpan(2 + (8 * i)), blocks[i].Left);
-            BinaryPrimitives.WriteUInt32BigEndian(option.AsSpan(6 + (8 * i)), blocks[i].Right);
-        }
-
-        return option;
-    }
 
     /// <summary>The next octets of the peer's stream.</summary>
     private void Data(RemotePeer peer, int length, TcpFlags flags, byte typeOfService)
@@ -370,7 +356,7 @@ internal sealed partial class Machine
             }
         }
 
-        Inject(peer.Segment(TcpFlags.Ack, peer.Nxt, peer.Una, default, SackOption([.. blocks])));
+        Inject(peer.Segment(TcpFlags.Ack, peer.Nxt, peer.Una, default, Opt.Sack([.. blocks])));
     }
 
     private void Fragmented(RemotePeer peer, ReadOnlySpan<byte> operands)

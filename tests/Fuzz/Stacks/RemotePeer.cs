@@ -127,7 +127,7 @@ internal sealed class RemotePeer(int index, Endpoint4 remote, Endpoint4 local, u
         List<byte> all = [];
         if (HasTimestamps && hasTimestamps)
         {
-            all.AddRange([1, 1, .. Timestamps(TsVal, TsEcr)]);
+            all.AddRange([1, 1, .. Opt.Ts(TsVal, TsEcr)]);
         }
 
         int tag = all.Count + 2;
@@ -149,14 +149,6 @@ internal sealed class RemotePeer(int index, Endpoint4 remote, Endpoint4 local, u
 
         Remember(packet);
         return packet;
-    }
-
-    public static byte[] Timestamps(uint val, uint ecr)
-    {
-        byte[] option = [8, 10, 0, 0, 0, 0, 0, 0, 0, 0];
-        BinaryPrimitives.WriteUInt32BigEndian(option.AsSpan(2), val);
-        BinaryPrimitives.WriteUInt32BigEndian(option.AsSpan(6), ecr);
-        return option;
     }
 
     /// <summary>A number of the stack's, absolute.</summary>

@@ -73,6 +73,9 @@ internal enum ScriptFlags
 
 internal sealed record TcpSpec(IpSpec Ip, PortSpec? Ports, ScriptFlags Flags, uint Sequence, int Length) : PacketSpec(Ip, Ports)
 {
+    /// <summary>The number may be any (outbound only); <see cref="Sequence"/> says nothing then.</summary>
+    public bool IsAnySequence { get; init; }
+
     public uint? Ack { get; init; }
     public ushort? Window { get; init; }
     public ushort? Urgent { get; init; }

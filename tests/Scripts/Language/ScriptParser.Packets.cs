@@ -39,7 +39,9 @@ internal sealed partial class ScriptParser
         ["precedence_violation"] = 14,
         ["precedence_cutoff"] = 15,
         ["ttl_exceeded"] = 0,
+        ["ttl_exceeded_in_transit"] = 0,
         ["reassembly_exceeded"] = 1,
+        ["frag_reass_exceeded"] = 1,
     };
 
     private PacketSpec ParsePacket(bool isInbound)
@@ -75,6 +77,11 @@ internal sealed partial class ScriptParser
         if (packet is TcpSpec { Options: null } && isInbound)
         {
             throw Error(Current, "<...> is for outbound packets only");
+        }
+
+        if (packet is TcpSpec { IsAnySequence: true } && isInbound)
+        {
+            throw Error(Current, "a sequence number may be any in outbound packets only");
         }
 
         if (!IsSymbol('{'))
@@ -126,8 +133,9 @@ internal sealed partial class ScriptParser
     {
         PortSpec? ports = ParsePorts();
         ScriptFlags flags = ParseFlags();
-        (uint sequence, int length) = ParseSequence();
-        TcpSpec packet = new(ip, ports, flags, sequence, length);
+        bool isAny = Current.Kind == TokenKind.Ellipsis;
+        (uint sequence, int length) = isAny ? (0, ParseAnySequence()) : ParseSequence();
+        TcpSpec packet = new(ip, ports, flags, sequence, length) { IsAnySequence = isAny };
         while (true)
         {
             if (TryWord("ack"))
@@ -194,6 +202,16 @@ internal sealed partial class ScriptParser
         long length = TakeInteger(65_495, "a payload length");
         Expect(')');
         return end == ((start + length) & uint.MaxValue) ? ((uint)start, (int)length) : throw Error(at, $"{start}:{end}({length}) does not add up");
+    }
+
+    /// <summary>...(length): wherever it begins.</summary>
+    private int ParseAnySequence()
+    {
+        Take();
+        Expect('(');
+        long length = TakeInteger(65_495, "a payload length");
+        Expect(')');
+        return (int)length;
     }
 
     private List<OptionSpec>? ParseOptions()
@@ -264,7 +282,17 @@ internal sealed partial class ScriptParser
         }
     }
 
-    private uint? TakeTimestamp() => TrySymbol('*') ? null : (uint)TakeInteger(uint.MaxValue, "a timestamp");
+    /// <summary>* and ... are any.</summary>
+    private uint? TakeTimestamp()
+    {
+        if (Current.Kind == TokenKind.Ellipsis)
+        {
+            Take();
+            return null;
+        }
+
+        return TrySymbol('*') ? null : (uint)TakeInteger(uint.MaxValue, "a timestamp");
+    }
 
     private string TakeHex()
     {

@@ -50,6 +50,13 @@ internal sealed partial class ScriptParser
         List<ScriptEvent> events = [];
         while (Current.Kind != TokenKind.End)
         {
+            if (Current.Kind == TokenKind.BackQuoted && _tokens[_next + 1].Kind == TokenKind.End)
+            {
+                // A command without a time cleans up behind the script; there is nothing to clean up here.
+                Take();
+                break;
+            }
+
             events.Add(ParseEvent());
         }
 

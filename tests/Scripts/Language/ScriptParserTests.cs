@@ -18,6 +18,7 @@ internal sealed class ScriptParserTests
             --local_ip=192.168.0.9 --define=X="a b"
             `sysctl -w net.ipv4.tcp_sack=0`
             0 < . 1:1(0) ack 1 win 2 // behind an event
+            `sysctl -w net.ipv4.tcp_sack=1`
             """);
         Assert.Multiple(() =>
         {
@@ -61,12 +62,30 @@ internal sealed class ScriptParserTests
         });
     }
 
+    [TestCase("ttl_exceeded", 0)]
+    [TestCase("ttl_exceeded_in_transit", 0)]
+    [TestCase("frag_reass_exceeded", 1)]
+    public void Names_of_time_exceeded(string name, int code)
+    {
+        IcmpSpec icmp = (IcmpSpec)One<PacketEvent>($"0 < [1:1(0)] icmp time_exceeded {name}").Packet;
+        Assert.That((icmp.Type, icmp.Code), Is.EqualTo(((byte)11, (byte?)code)));
+    }
+
+    [Test]
+    public void A_sequence_number_may_be_any()
+    {
+        TcpSpec tcp = (TcpSpec)One<PacketEvent>("0 > P. ...(10) ack 1").Packet;
+        Assert.That((tcp.IsAnySequence, tcp.Length, tcp.Ack), Is.EqualTo((true, 10, (uint?)1)));
+        Assert.That(((TcpSpec)One<PacketEvent>("0 > P. 0:10(10) ack 1").Packet).IsAnySequence, Is.False);
+    }
+
     [Test]
     public void Options_may_be_absent_or_any()
     {
         Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0)").Packet).Options, Is.Empty);
         Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0) <...>").Packet).Options, Is.Null);
         Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0) <nocheck>").Packet).Options, Is.Null);
+        Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0) <TS val ... ecr 5>").Packet).Options, Is.EqualTo(new OptionSpec[] { new TimestampOption(null, 5) }));
     }
 
     [Test]
@@ -124,6 +143,8 @@ internal sealed class ScriptParserTests
     [TestCase("\n0 < X 1:1(0)", 2, "no TCP flag")]
     [TestCase("\n\n* < . 1:1(0)", 3, "only outbound")]
     [TestCase("0 < . 1:1(0) <...>", 1, "outbound packets only")]
+    [TestCase("0 < . ...(0)", 1, "outbound packets only")]
+    [TestCase("0 close(3) = 0 `true`\n0 close(3) = 0", 1, "a time in seconds")]
     [TestCase("0 > . 1:1(0) {doff 4}", 1, "only inbound packets")]
     [TestCase("0 > . 1:1(0) <foo 3>", 1, "no TCP option")]
     [TestCase("0 > . 1:1(0) win 65536", 1, "out of range")]

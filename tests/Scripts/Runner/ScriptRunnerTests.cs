@@ -21,6 +21,7 @@ internal sealed class ScriptRunnerTests
     [Test]
     public void A_script_that_is_right_passes_and_leaves_a_trace()
     {
+        Run(Open + "+0 write(4, ..., 10) = 10\n+0 > P. ...(10) ack 1 <...>");
         ScriptRunner runner = Run(Open + "+0 write(4, ..., 10) = 10\n+0 > P. 1:11(10) ack 1");
         Assert.That(runner.Trace[^1], Is.EqualTo("0.100000 > P. 1:11(10) ack 1 win 65535"));
         Assert.That(runner.Notes, Is.Empty);
@@ -29,6 +30,7 @@ internal sealed class ScriptRunnerTests
     [TestCase("+0 > . 1:11(10) ack 1", "flags")]
     [TestCase("+0 > P. 2:12(10) ack 1", "sequence number")]
     [TestCase("+0 > P. 1:12(11) ack 1", "payload length")]
+    [TestCase("+0 > P. ...(11) ack 1", "payload length")]
     [TestCase("+0 > P. 1:11(10) ack 2", "acknowledgment number")]
     [TestCase("+0 > P. 1:11(10) ack 1 win 9", "window")]
     [TestCase("+0 > P. 1:11(10) ack 1 <nop,nop,TS val 1 ecr 1>", "options")]

@@ -57,7 +57,9 @@ public sealed class ClosingTests(uint isn) : IsnFixture(isn)
         (Host host, Peer peer) = LastAck();
         peer.Expect0(Seg.Rst(2));
         Assert.That(peer.Socket.State, Is.EqualTo(TcpState.Closed));
-        Assert.That(peer.Socket.TakeError(), Is.EqualTo(SocketError.Success));
+        Assert.That(peer.Socket.Receive(new byte[1], out int received), Is.EqualTo(SocketError.Success), "the peer had said all that it had to say");
+        Assert.That(received, Is.Zero);
+        Assert.That(peer.Socket.TakeError(), Is.EqualTo(SocketError.ConnectionReset), "what we said may be lost: who asks is told");
         host.Finish();
     }
 

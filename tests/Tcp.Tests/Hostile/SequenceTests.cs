@@ -206,10 +206,10 @@ public sealed class SequenceTests(uint isn) : IsnFixture(isn)
     public void HI_SEQ_08_sack_blocks_are_right_at_the_edge_of_the_number_space()
     {
         (Host host, Peer peer) = Established(options: [.. Opt.Mss(1460), .. Opt.SackOk, 1, 1]);
-        Assert.That(Opt.SackBlocks(peer.Ask(Seg.Text("aaaaa", 11)), Isn), Is.EqualTo(new[] { (11u, 16u) }));
-        Assert.That(Opt.SackBlocks(peer.Ask(Seg.Text("bbbbb", 31)), Isn), Is.EqualTo(new[] { (31u, 36u), (11u, 16u) }));
-        Assert.That(Opt.SackBlocks(peer.Ask(Seg.Text("aa", 16)), Isn), Is.EqualTo(new[] { (11u, 18u), (31u, 36u) }));
-        Assert.That(Opt.SackBlocks(peer.Ask(Seg.Text("0123456789", 1)), Isn), Is.EqualTo(new[] { (31u, 36u) }));
+        Assert.That(peer.Ask(Seg.Text("aaaaa", 11)).SackBlocks(Isn), Is.EqualTo(new[] { (11u, 16u) }));
+        Assert.That(peer.Ask(Seg.Text("bbbbb", 31)).SackBlocks(Isn), Is.EqualTo(new[] { (31u, 36u), (11u, 16u) }));
+        Assert.That(peer.Ask(Seg.Text("aa", 16)).SackBlocks(Isn), Is.EqualTo(new[] { (11u, 18u), (31u, 36u) }));
+        Assert.That(peer.Ask(Seg.Text("0123456789", 1)).SackBlocks(Isn), Is.EqualTo(new[] { (31u, 36u) }));
         host.Finish();
     }
 

@@ -364,13 +364,36 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
         uint hole = peer.Nxt;
         Heard ack = peer.AskProtected(Seg.Text("behind") with { Seq = hole + 100 });
         Assert.That(ack.IsAuthentic, Is.True);
-        bool hasSack = Opt.SackBlocks(ack.Seg, peer.Isn).Contains((hole + 100, hole + 106));
+        bool hasSack = ack.Seg.SackBlocks(peer.Isn).Contains((hole + 100, hole + 106));
         Assert.That(hasSack, Is.EqualTo(synAck.Seg.Options.AsSpan().IndexOf(new byte[] { 4, 2 }) >= 0));
         peer.SendProtected(Seg.Ack() with { Seq = hole - 1 }, IsDraft ? Say.Clock(Opcode.SyncRequest, 5) : null);
         peer.Write(new byte[20_000]);
         List<Heard> all = peer.TakeAndAcknowledge();
         Assert.That(all, Has.All.Property(nameof(Heard.IsAuthentic)).True);
         Assert.That(all.Max(static heard => heard.PacketLength), Is.InRange(mtu - 24, mtu));
+        bench.Finish(peer.Socket);
+    }
+
+    [Test]
+    [Spec("2883-1"), Spec("TD-110")]
+    public void A_duplicate_is_told_beside_the_MAC([Values] bool timestamps)
+    {
+        CryptBench bench = Bench();
+        CryptPeer peer = NewPeer(bench);
+        peer.TsVal = timestamps ? 5000u : null;
+        Heard synAck = peer.Open([], 4, 2);
+        peer.TakePkConf(synAck.Crypt);
+        peer.Complete(peer.SendInit1().Single());
+        peer.SendProtected(Seg.Ack());
+        peer.Socket = bench.Accept();
+        uint start = peer.Nxt;
+        peer.SendProtected(Seg.Text("twice") with { Seq = start });
+        bench.Advance(1);
+        peer.Take();
+        Heard ack = peer.AskProtected(Seg.Text("twice") with { Seq = start });
+        Assert.That(ack.IsAuthentic, Is.True);
+        Assert.That(ack.Seg.SackBlocks(peer.Isn), Is.EqualTo(new[] { (start, start + 5) }));
+        peer.Nxt = start + 5;
         bench.Finish(peer.Socket);
     }
 

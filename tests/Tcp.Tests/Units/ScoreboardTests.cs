@@ -215,7 +215,7 @@ public sealed class ScoreboardTests
         Assert.That((ack.Delivered, ack.HasRepeated, ack.HasRack), Is.EqualTo((news.Delivered, news.HasRepeated, news.Latest is not null)));
         if (news.Latest is { } latest)
         {
-            Assert.That((ack.RackSentAt, ack.RackEnd), Is.EqualTo(latest));
+            Assert.That((ack.RackLatest.At, ack.RackLatest.End), Is.EqualTo(latest));
         }
     }
 

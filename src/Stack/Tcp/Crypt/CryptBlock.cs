@@ -69,6 +69,9 @@ internal sealed partial class CryptBlock(CryptLayer layer, CryptSettings setting
     /// <summary>A segment that carries PKCONF (S as opener) is due.</summary>
     public bool IsPkConfPending { get; set; }
 
+    /// <summary>When it last became so.</summary>
+    public TcpInstant PkConfAt { get; set; }
+
     /// <summary>Cookie to be returned with INIT1 ([TD-57]).</summary>
     public byte[]? AckCookie { get; set; }
 

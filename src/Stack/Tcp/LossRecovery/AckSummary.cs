@@ -78,8 +78,7 @@ internal struct AckSummary
     public TcpInstant FirstSackedAt { get; private set; }
 
     /// <summary>RACK.xmit_ts, RACK.end_seq candidates (RFC 8985 §6.2 step 2): the run sent last of those delivered.</summary>
-    public TcpInstant RackSentAt { get; private set; }
-    public Seq<Local> RackEnd { get; private set; }
+    public Transmission RackLatest { get; private set; }
 
     /// <summary>
     /// RACK.rtt. Deviation: of the run that is last in sequence, those acknowledged cumulatively before those of blocks, not of the one sent last; as in Linux. An ACK for a repeat and for originals behind it
@@ -118,11 +117,11 @@ internal struct AckSummary
             _hasRackRtt |= isCumulative;
         }
 
-        if (!HasRack || run.SentAt > RackSentAt || (run.SentAt == RackSentAt && end > RackEnd))
+        Transmission delivered = new(run.SentAt, run.Round, end);
+        if (!HasRack || delivered.IsLaterThan(RackLatest))
         {
             HasRack = true;
-            RackSentAt = run.SentAt;
-            RackEnd = end;
+            RackLatest = delivered;
         }
     }
 }

@@ -1,7 +1,7 @@
 namespace Tcpcrypt.Tcp.LossRecovery;
 
 /// <summary>Proportional rate reduction (RFC 6937): during a recovery as much is sent, per octet delivered, as takes the window to ssthresh by its end.</summary>
-internal struct Prr(long priorCwnd)
+internal sealed class Prr(long priorCwnd)
 {
     /// <summary>RecoverFS, taken as cwnd: what was allowed in the network when the recovery began.</summary>
     private readonly long _priorCwnd = Math.Max(priorCwnd, 1);

@@ -11,6 +11,9 @@ internal struct Rack
 
     private const int MostReordering = 300;
 
+    /// <summary>A quarter of next to nothing says nothing of how packets overtake one another: less than this no timer is set for (as in Linux, which waits for two ticks of its clock at least).</summary>
+    private static readonly TimeSpan s_leastWindow = TimeSpan.FromMilliseconds(1);
+
     /// <summary>Recoveries for which a larger reordering window is kept (RFC 8985 §6.2 step 4).</summary>
     private const int Persistence = 16;
 
@@ -24,8 +27,7 @@ internal struct Rack
     }
 
     /// <summary>RACK.xmit_ts, RACK.end_seq.</summary>
-    public TcpInstant SentAt { get; private set; } = new(-1);
-    public Seq<Local> End { get; private set; }
+    public Transmission Latest { get; private set; } = new(new TcpInstant(-1), 0, default);
 
     /// <summary>RACK.rtt.</summary>
     public TimeSpan Rtt { get; private set; }
@@ -42,14 +44,13 @@ internal struct Rack
     /// <summary>By how many segments the path is known to reorder, three at least.</summary>
     public ushort ReorderingSegments { get; private set; } = LeastReordering;
 
-    public void OnDelivered(TimeSpan rtt, TcpInstant sentAt, Seq<Local> end)
+    public void OnDelivered(TimeSpan rtt, in Transmission delivered)
     {
         Rtt = rtt;
         IsAdvanced = true;
-        if (sentAt > SentAt || (sentAt == SentAt && end > End))
+        if (delivered.IsLaterThan(Latest))
         {
-            SentAt = sentAt;
-            End = end;
+            Latest = delivered;
         }
     }
 
@@ -104,6 +105,7 @@ internal struct Rack
         }
 
         TimeSpan window = TimeSpan.FromTicks(rtt.MinRtt.Ticks / 4 * _steps);
-        return window < rtt.Srtt ? window : rtt.Srtt;
+        window = window < rtt.Srtt ? window : rtt.Srtt;
+        return window > s_leastWindow ? window : s_leastWindow;
     }
 }

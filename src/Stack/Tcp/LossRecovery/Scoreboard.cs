@@ -44,10 +44,15 @@ internal struct Scoreboard
     /// <summary>All octets ever taken for lost.</summary>
     public long MarkedLost { get; private set; }
 
+    /// <summary>Counts the ACKs: what is sent behind one is not sent before anything that was there already, even at the same time.</summary>
+    public ushort Round { get; private set; }
+
     /// <summary>No run before this one waits to be sent again.</summary>
     private int _nextLost;
 
     public readonly ref SentSegment this[int index] => ref _ring![(_head + index) & (_ring.Length - 1)];
+
+    public void BeginRound() => Round++;
 
     public void Append(Seq<Local> start, int length, TcpInstant now, int segmentSize)
     {
@@ -60,7 +65,7 @@ internal struct Scoreboard
 
         Count++;
         Octets += length;
-        this[Count - 1] = new SentSegment { Start = start, End = start + length, SentAt = now, SegmentSize = (ushort)Math.Clamp(segmentSize, 1, ushort.MaxValue) };
+        this[Count - 1] = new SentSegment { Start = start, End = start + length, SentAt = now, Round = Round, SegmentSize = (ushort)Math.Clamp(segmentSize, 1, ushort.MaxValue) };
     }
 
     /// <summary>Everything before <paramref name="una"/> is acknowledged.</summary>
@@ -227,7 +232,7 @@ internal struct Scoreboard
             run.End = next.End;
             run.Flags |= next.Flags;
             run.SegmentSize = Math.Min(run.SegmentSize, next.SegmentSize);
-            run.SentAt = next.SentAt > run.SentAt ? next.SentAt : run.SentAt;
+            (run.SentAt, run.Round) = next.SentAt > run.SentAt ? (next.SentAt, next.Round) : (run.SentAt, run.Round);
         }
 
         int joined = last - index;
@@ -266,6 +271,7 @@ internal struct Scoreboard
 
         ref SentSegment run = ref this[index];
         run.SentAt = now;
+        run.Round = Round;
         run.SegmentSize = (ushort)Math.Clamp(segmentSize, 1, ushort.MaxValue);
         if (!run.Is(SentFlags.InRepeat))
         {

@@ -35,12 +35,24 @@ internal struct SentSegment
     /// <summary>Payload octets per segment on the wire: the run is divided at multiples of it.</summary>
     public ushort SegmentSize;
 
+    /// <summary>Which ACK it was sent behind (<see cref="Scoreboard.Round"/>).</summary>
+    public ushort Round;
+
     public SentFlags Flags;
 
     public readonly int Length => End - Start;
 
     public readonly bool Is(SentFlags flags) => (Flags & flags) != 0;
 
-    /// <summary>RFC 8985 §6.2 step 2: the order of transmission; of those sent at one time, the order of numbers.</summary>
-    public readonly bool IsSentBefore(TcpInstant at, Seq<Local> end) => SentAt < at || (SentAt == at && End < end);
+    /// <summary>
+    /// RFC 8985 §6.2 step 2: the order of transmission; of those sent at one time, the order of numbers. Where the clock stood still between a transmission and its ACK, a repeat has the time of the
+    /// originals and a lower number, and yet it went out behind them: the ACK in between tells.
+    /// </summary>
+    public readonly bool IsSentBefore(in Transmission other) => SentAt < other.At || (SentAt == other.At && End < other.End && unchecked((short)(Round - other.Round)) <= 0);
+}
+
+/// <summary>What was delivered, by its place in the order of transmission.</summary>
+internal readonly record struct Transmission(TcpInstant At, ushort Round, Seq<Local> End)
+{
+    public bool IsLaterThan(in Transmission other) => At > other.At || (At == other.At && End > other.End);
 }

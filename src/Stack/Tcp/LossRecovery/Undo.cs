@@ -3,7 +3,7 @@ using Tcpcrypt.Core;
 namespace Tcpcrypt.Tcp.LossRecovery;
 
 /// <summary>What a reduction of the window can be taken back with, once it turns out that nothing was lost.</summary>
-internal struct Undo
+internal sealed class Undo
 {
     /// <summary>The episode can still be taken back.</summary>
     public bool IsPossible;
