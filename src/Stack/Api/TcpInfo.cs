@@ -125,6 +125,9 @@ public sealed record TcpInfo
     /// <summary>By how many segments the path is known to reorder: 3 at least, the threshold of duplicate ACKs.</summary>
     public int Reordering { get; init; }
 
+    /// <summary>ACKs that have shown reordering on the path; 65,535 stands for that and more.</summary>
+    public int ReorderingsSeen { get; init; }
+
     /// <summary>Duplicates that the peer has told of (D-SACK, RFC 2883).</summary>
     public long DuplicateSacks { get; init; }
 

@@ -67,6 +67,7 @@ internal sealed partial class TcpEndpoint
         Sacked = _sent.Sacked,
         Repeated = _sent.InRepeat,
         Reordering = _rack.ReorderingSegments,
+        ReorderingsSeen = _rack.ReorderingsSeen,
         DuplicateSacks = _duplicateSacks,
         OutOfOrderSegments = _outOfOrderSegments,
         SinceDataSent = Since(now, _lastSentAt),

@@ -217,8 +217,9 @@ internal sealed partial class ScriptParser
     private List<OptionSpec>? ParseOptions()
     {
         Expect('<');
-        if (Current.Kind == TokenKind.Ellipsis)
+        if (Current.Kind == TokenKind.Ellipsis || (Current.Kind == TokenKind.Word && Current.Text == "nocheck"))
         {
+            // <nocheck> is what old scripts say.
             Take();
             Expect('>');
             return null;

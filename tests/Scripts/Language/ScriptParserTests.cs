@@ -84,6 +84,7 @@ internal sealed class ScriptParserTests
     {
         Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0)").Packet).Options, Is.Empty);
         Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0) <...>").Packet).Options, Is.Null);
+        Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0) <nocheck>").Packet).Options, Is.Null);
         Assert.That(((TcpSpec)One<PacketEvent>("0 > S 0:0(0) <TS val ... ecr 5>").Packet).Options, Is.EqualTo(new OptionSpec[] { new TimestampOption(null, 5) }));
     }
 

@@ -166,6 +166,7 @@ internal static partial class InfoAsserts
             "tcpi_rcv_mss" => info.ReceiveMss,
             "tcpi_rcv_wscale" => info.ReceiveWindowScale,
             "tcpi_reordering" => info.Reordering,
+            "tcpi_reord_seen" => info.ReorderingsSeen,
             "tcpi_retrans" => (info.Repeated + mss - 1) / mss,
             "tcpi_probes" => info.Probes,
             "tcpi_dsack_dups" => info.DuplicateSacks,

@@ -60,7 +60,7 @@ internal sealed class ScriptRunner
         _startNs = options.StartNs;
         _stack = new SteppedStack(options);
         _current = ConnectionOf(_bindPort, 40_000);
-        _syscalls = new Syscalls(_stack, new IPEndPoint(_local.ToIPAddress(), _bindPort), new IPEndPoint(_remote.ToIPAddress(), _connectPort), Notes);
+        _syscalls = new Syscalls(_stack, new IPEndPoint(_local.ToIPAddress(), _bindPort), new IPEndPoint(_remote.ToIPAddress(), _connectPort), [.. StackSettings.SocketDefaults(script.InitCommand ?? "")], Notes);
     }
 
     /// <summary>What of the script was not carried out, and why.</summary>

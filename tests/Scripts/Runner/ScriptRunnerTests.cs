@@ -156,6 +156,21 @@ internal sealed class ScriptRunnerTests
     public void Another_ones_script_may_end_early() =>
         ScriptRunner.Run(ScriptParser.Parse("x.pkt", Open + "+0 write(4, ..., 10) = 10"));
 
+    [TestCase("tcp_keepalive_time=7", "TCP_KEEPIDLE, [7]")]
+    [TestCase("tcp_keepalive_intvl=7", "TCP_KEEPINTVL, [7]")]
+    [TestCase("tcp_keepalive_probes=7", "TCP_KEEPCNT, [7]")]
+    [TestCase("tcp_notsent_lowat=7", "TCP_NOTSENT_LOWAT, [0]")]
+    public void Settings_of_each_socket_are_set(string setting, string option) =>
+        Run($"`sysctl -q net.ipv4.{setting}`\n{Open}+0 getsockopt(4, SOL_TCP, {option}, [4]) = 0");
+
+    [Test]
+    public void Unsent_octets_hold_a_writer_back_where_the_script_says()
+    {
+        const string Text = "+0 write(4, ..., 20000) = 20000\n+0 poll([{fd=4, events=POLLOUT, revents=POLLOUT}], 1, 0) = 1";
+        ScriptRunner.Run(ScriptParser.Parse("x.pkt", Open + Text));
+        Assert.That(() => Run("`sysctl -q net.ipv4.tcp_notsent_lowat=4000`\n" + Open + Text), Throws.InstanceOf<ScriptFailure>().With.Message.Contains("the result differs"));
+    }
+
     [Test]
     public void Window_scale_of_another_ones_script_is_what_it_expects()
     {

@@ -38,6 +38,27 @@ internal static partial class StackSettings
         return options;
     }
 
+    /// <summary>Those settings that are options of each socket here.</summary>
+    public static IEnumerable<(SteppedSocketOption Option, long Value)> SocketDefaults(string command)
+    {
+        foreach (Match match in Sysctl().Matches(command))
+        {
+            SteppedSocketOption? option = match.Groups["name"].Value.Replace('/', '.') switch
+            {
+                "net.ipv4.tcp_notsent_lowat" => SteppedSocketOption.NotSentLowWater,
+                "net.ipv4.tcp_keepalive_time" => SteppedSocketOption.KeepAliveIdle,
+                "net.ipv4.tcp_keepalive_intvl" => SteppedSocketOption.KeepAliveInterval,
+                "net.ipv4.tcp_keepalive_probes" => SteppedSocketOption.KeepAliveCount,
+                "net.ipv4.ip_default_ttl" => SteppedSocketOption.TimeToLive,
+                _ => null,
+            };
+            if (option is { } known)
+            {
+                yield return (known, long.Parse(match.Groups["value"].Value.Trim('"', '\'', ' '), CultureInfo.InvariantCulture));
+            }
+        }
+    }
+
     /// <summary>The window scale of the first SYN that the script expects.</summary>
     private static byte? FirstShift(Script script) => script.Events.OfType<PacketEvent>()
         .Where(e => !e.IsInbound).Select(e => e.Packet).OfType<TcpSpec>().Where(p => p.Flags.HasFlag(ScriptFlags.S) && p.Options is not null)
@@ -171,6 +192,9 @@ internal static partial class StackSettings
                 break;
             case "tcp_rto_min_us":
                 tcp.MinRto = TimeSpan.FromMicroseconds(Number(value));
+                break;
+            case "tcp_notsent_lowat" or "tcp_keepalive_time" or "tcp_keepalive_intvl" or "tcp_keepalive_probes" or "ip_default_ttl":
+                // See SocketDefaults.
                 break;
             default:
                 return false;

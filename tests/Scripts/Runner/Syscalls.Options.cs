@@ -38,6 +38,9 @@ internal sealed partial class Syscalls
     /// <summary>Options that change nothing here: what they are for does not exist, or is always so.</summary>
     private static readonly HashSet<string> s_ignored = ["SO_DEBUG", "SO_PRIORITY", "SO_MARK", "SO_ZEROCOPY", "IP_RECVERR", "IP_MTU_DISCOVER", "IP_FREEBIND"];
 
+    /// <summary>The script itself has set TCP_NOTSENT_LOWAT.</summary>
+    private bool _hasLowWater;
+
     private SocketError SetOption(SyscallEvent call)
     {
         SteppedSocket socket = Of(call);
@@ -58,6 +61,7 @@ internal sealed partial class Syscalls
             return SocketError.ProtocolOption;
         }
 
+        _hasLowWater |= option == SteppedSocketOption.NotSentLowWater;
         Expression value = call.Arguments[3] is ArrayExpression { Items: [var only] } ? only : call.Arguments[3];
         return value switch
         {
@@ -93,6 +97,12 @@ internal sealed partial class Syscalls
             SocketError pending = (SocketError)actual;
             bool same = value is WordExpression errno ? Errno.TryParse(errno.Word, out SocketError expected) && expected == pending : Constants.Evaluate(value) == 0 && pending == SocketError.Success;
             return new SyscallResult(0, Mismatch: same ? null : $"SO_ERROR is {(pending == SocketError.Success ? "0" : Errno.Name(pending))}");
+        }
+
+        if (option == SteppedSocketOption.NotSentLowWater && !_hasLowWater)
+        {
+            // The option is 0 while the sysctl decides.
+            actual = 0;
         }
 
         if (value is StructExpression linger)

@@ -16,7 +16,7 @@ internal sealed record SyscallResult(long Value, SocketError Error = SocketError
 }
 
 /// <summary>Carries system calls out on <see cref="SteppedSocket"/>s. File descriptors are the script's own numbers.</summary>
-internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddress, IPEndPoint connectAddress, ICollection<string> notes)
+internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddress, IPEndPoint connectAddress, IReadOnlyList<(SteppedSocketOption Option, long Value)> defaults, ICollection<string> notes)
 {
     private readonly Dictionary<long, Descriptor> _descriptors = [];
 
@@ -104,6 +104,14 @@ internal sealed partial class Syscalls(SteppedStack stack, IPEndPoint bindAddres
         long type = Value(call, 1);
         Descriptor descriptor = new(stack.Socket((type & 15) == 1));
         descriptor.Flags |= type & Constants.NonBlocking;
+        foreach ((SteppedSocketOption option, long value) in descriptor.IsTcp ? defaults : [])
+        {
+            if (descriptor.Socket.SetOption(option, value) != SocketError.Success)
+            {
+                throw new NotSupportedException($"line {call.Line}: {option} cannot be {value} here");
+            }
+        }
+
         return Open(call, descriptor);
     }
 

@@ -36,7 +36,10 @@ internal struct Rack
     public bool IsAdvanced { get; set; }
 
     /// <summary>RACK.reordering_seen.</summary>
-    public bool IsReorderingSeen { get; private set; }
+    public readonly bool IsReorderingSeen => ReorderingsSeen > 0;
+
+    /// <summary>ACKs that have shown reordering; stops at the most that it holds.</summary>
+    public ushort ReorderingsSeen { get; private set; }
 
     /// <summary>By how many segments the path is known to reorder, three at least.</summary>
     public ushort ReorderingSegments { get; private set; } = LeastReordering;
@@ -55,7 +58,7 @@ internal struct Rack
     {
         if (octets > 0)
         {
-            IsReorderingSeen = true;
+            ReorderingsSeen = (ushort)Math.Min(ReorderingsSeen + 1, ushort.MaxValue);
             ReorderingSegments = (ushort)Math.Clamp((octets + segmentSize - 1) / segmentSize, ReorderingSegments, MostReordering);
         }
     }
