@@ -50,6 +50,15 @@ public sealed class HyStartTests(uint start)
         Assert.That((sender.IsConservative, sender.IsOver), Is.EqualTo((false, false)));
     }
 
+    [Test]
+    public void The_window_grows_before_the_round_trip_is_looked_at()
+    {
+        Sender sender = New();
+        sender.Round(100);
+        Assert.That((sender.Round(113, acks: 8), sender.IsConservative), Is.EqualTo(((long)Acked, true)), "the ACK that tells");
+        Assert.That(sender.Round(113, acks: 1), Is.EqualTo(Acked / 4), "the next");
+    }
+
     [TestCase(100, 112, false)]
     [TestCase(100, 112.5, true)]
     [TestCase(10, 13.9, false)]

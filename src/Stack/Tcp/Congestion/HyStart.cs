@@ -41,12 +41,14 @@ internal sealed class HyStart
             _roundMin = ack.Rtt < _roundMin ? ack.Rtt : _roundMin;
         }
 
+        // The window grows before the round trip is looked at.
+        long growth = IsConservative ? Math.Max(ack.Acked / GrowthDivisor, 1) : ack.Acked;
         if (_samples >= SamplesPerRound && _roundMin != TimeSpan.MaxValue && _lastRoundMin != TimeSpan.MaxValue)
         {
             Decide();
         }
 
-        return IsConservative ? Math.Max(ack.Acked / GrowthDivisor, 1) : ack.Acked;
+        return growth;
     }
 
     private void Decide()
