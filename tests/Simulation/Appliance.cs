@@ -37,6 +37,9 @@ internal sealed class Appliance
     /// <summary>What is seen on the link are not the numbers that its ends believe in, or comes twice.</summary>
     public bool Misleads => _shift > 0 || _late > 0 || _thin > 0;
 
+    /// <summary>Where little is in flight its only ACK may be left out, and each time that is a time-out: a transfer may take hours, and look stalled.</summary>
+    public bool Thins => _thin > 0;
+
     public LinkOptions Apply(LinkOptions link) => _thin + _shift + _window + _late == 0 ? link : new()
     {
         AToB = link.AToB with { Rewrite = Rewriter(_seedAToB, fromA: true, link.AToB.Rewrite) },

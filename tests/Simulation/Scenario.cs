@@ -122,7 +122,7 @@ internal sealed class Scenario
     public bool OutlastsHandshakes => IsSlow || Faults.OutlastsHandshakes || Math.Max(Link.AToB.Delay.Ticks, Link.BToA.Delay.Ticks) > s_far.Ticks;
 
     /// <summary>Somebody may wait for what does not come: only probes find out.</summary>
-    public bool KeepsAlive => Middlebox.MayEnd || (Faults.IsMemoryShort && Tamperer.LosesResets) || Connections.Exists(static plan => plan.ClientHabits.KeepsWaiting || plan.ServerHabits.KeepsWaiting);
+    public bool KeepsAlive => Middlebox.MayEnd || Appliance.Thins || (Faults.IsMemoryShort && Tamperer.LosesResets) || Connections.Exists(static plan => plan.ClientHabits.KeepsWaiting || plan.ServerHabits.KeepsWaiting);
 
     /// <summary>The listeners' applications look for other octets than the clients' send: what a failure is like, for the test of how it is told.</summary>
     public bool ExpectsWrongly { get; set; }
