@@ -110,6 +110,8 @@ public sealed class DeviceTests
         foreach (int seconds in (int[])[1, 2, 4])
         {
             time.Advance(TimeSpan.FromSeconds(seconds) - TimeSpan.FromMilliseconds(10));
+
+            // Two turns of the loop: what was due would have been sent by now.
             await stack.Host.InvokeAsync(0, static (_, _, _) => 0);
             await stack.Host.InvokeAsync(0, static (_, _, _) => 0);
             Assert.That(device.Written, Is.EqualTo(written));

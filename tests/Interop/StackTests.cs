@@ -165,7 +165,7 @@ public sealed partial class StackTests : InteropFixture
         IPEndPoint self = new(ours.Site.Address, Port);
         if (row.WeOpen)
         {
-            for (int port = 1; port <= 5; port++)
+            for (int port = 1; ; port++)
             {
                 await using TcpConnectionListener listener = await ours.Stack.ListenAsync(new IPEndPoint(ours.Site.Address, port));
                 try
@@ -174,7 +174,7 @@ public sealed partial class StackTests : InteropFixture
                     connection.Abort();
                     return;
                 }
-                catch (TcpcryptException error) when (error.Outcome == TcpcryptOutcome.HandshakeTimedOut)
+                catch (TcpcryptException error) when (error.Outcome == TcpcryptOutcome.HandshakeTimedOut && port < 5)
                 {
                     // On a busy machine the key takes longer than a handshake may; it is being made all the same.
                 }

@@ -346,6 +346,17 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
         bench.Finish(peer.Socket);
     }
 
+    /// <summary>The peer opens, offers SACK, and is accepted; returns the SYN,ACK.</summary>
+    private static Heard AcceptWithSack(CryptBench bench, CryptPeer peer)
+    {
+        Heard synAck = peer.Open([], 4, 2);
+        peer.TakePkConf(synAck.Crypt);
+        peer.Complete(peer.SendInit1().Single());
+        peer.SendProtected(Seg.Ack());
+        peer.Socket = bench.Accept();
+        return synAck;
+    }
+
     [Test]
     [Spec("TD-110"), Spec("TD-111"), Spec("TD-78")]
     public void No_packet_exceeds_the_MTU_and_SACK_goes_beside_the_MAC([Values(576, 1500)] int mtu, [Values] bool timestamps)
@@ -354,11 +365,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
         CryptPeer peer = NewPeer(bench);
         peer.TsVal = timestamps ? 5000u : null;
         peer.Ciphers = [TcpcryptCipher.Aes128HmacSha256];
-        Heard synAck = peer.Open([], 4, 2);
-        peer.TakePkConf(synAck.Crypt);
-        peer.Complete(peer.SendInit1().Single());
-        peer.SendProtected(Seg.Ack());
-        peer.Socket = bench.Accept();
+        Heard synAck = AcceptWithSack(bench, peer);
 
         // A hole: the ACKs carry SACK, and so does data going the other way.
         uint hole = peer.Nxt;
@@ -381,11 +388,7 @@ public sealed class ProtectedTests(TcpcryptDialect dialect, uint isn)
         CryptBench bench = Bench();
         CryptPeer peer = NewPeer(bench);
         peer.TsVal = timestamps ? 5000u : null;
-        Heard synAck = peer.Open([], 4, 2);
-        peer.TakePkConf(synAck.Crypt);
-        peer.Complete(peer.SendInit1().Single());
-        peer.SendProtected(Seg.Ack());
-        peer.Socket = bench.Accept();
+        AcceptWithSack(bench, peer);
         uint start = peer.Nxt;
         peer.SendProtected(Seg.Text("twice") with { Seq = start });
         bench.Advance(1);
